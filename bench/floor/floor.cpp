@@ -1,0 +1,172 @@
+// The floor of every row: the same work on a runtime that does nothing but this work. A library
+// that is as fast as this has no cost of its own.
+
+#include "gather.hpp"
+#include "indexed_heap.hpp"
+#include "task.hpp"
+#include "threadsafe_queue.hpp"
+
+#include <cstdio>
+#include <thread>
+
+namespace {
+
+using namespace floor_runtime;
+using bench::Arguments;
+using bench::batch_size;
+using bench::report;
+using bench::Stopwatch;
+
+void run(Task<int> task) {
+    task.start();
+    loop->run_until([&] { return task.promise().done(); });
+    task.promise().outcome.get();
+}
+
+Task<int> identity(int value) { co_return value; }
+
+Task<int> spawn(long operations) {
+    long sum = 0;
+    for (long batch = 0; batch < operations / batch_size; ++batch) {
+        std::vector<Task<int>> tasks;
+        tasks.reserve(batch_size);
+        for (int index = 0; index < batch_size; ++index) {
+            tasks.push_back(identity(index));
+            tasks.back().start();
+        }
+        const std::vector<int> results = co_await Gather<int>(std::move(tasks));
+        sum += results.back();
+    }
+    bench::keep(sum);
+    co_return 0;
+}
+
+Task<int> yield_often(long times) {
+    for (long turn = 0; turn < times; ++turn) {
+        co_await Yield{};
+    }
+    co_return 0;
+}
+
+Task<int> take_turns(long operations) {
+    std::vector<Task<int>> tasks;
+    for (int index = 0; index < batch_size; ++index) {
+        tasks.push_back(yield_often(operations / batch_size));
+        tasks.back().start();
+    }
+    for (Task<int>& task : tasks) {
+        co_await task;
+    }
+    co_return 0;
+}
+
+Coro<int> fib(int n) {
+    if (n < 2) {
+        co_return n;
+    }
+    const int first = co_await fib(n - 1);
+    const int second = co_await fib(n - 2);
+    co_return first + second;
+}
+
+Task<int> fib_often(long times) {
+    int sum = 0;
+    for (long turn = 0; turn < times; ++turn) {
+        sum += co_await fib(bench::fib_argument);
+    }
+    bench::keep(sum);
+    co_return 0;
+}
+
+Task<int> sleeper(std::uint64_t delay_ns) {
+    co_await Sleep{delay_ns};
+    co_return 0;
+}
+
+template <class Delay>
+Task<int> sleep_together(long count, Delay delay_ns) {
+    std::vector<Task<int>> tasks;
+    tasks.reserve(static_cast<std::size_t>(count));
+    for (long index = 0; index < count; ++index) {
+        tasks.push_back(sleeper(delay_ns()));
+        tasks.back().start();
+    }
+    for (Task<int>& task : tasks) {
+        co_await task;
+    }
+    co_return 0;
+}
+
+void timers(long operations) {
+    IndexedHeap heap;
+    bench::Xorshift random;
+    std::size_t places[batch_size];
+    for (std::size_t& place : places) {
+        heap.push((5 + random.next() % 10) * bench::second_ns, &place);
+    }
+    std::size_t place = 0;
+    for (long turn = 0; turn < operations; ++turn) {
+        heap.push(10 * bench::second_ns + static_cast<std::uint64_t>(turn), &place);
+        heap.remove(place);
+    }
+}
+
+void threadsafe(long operations) {
+    ThreadsafeQueue queue;
+    long called = 0;
+    std::thread caller([&] {
+        for (long turn = 0; turn < operations; ++turn) {
+            queue.push([&called] { ++called; });
+        }
+    });
+    while (called < operations) {
+        queue.wait_and_run();
+    }
+    caller.join();
+}
+
+int measure(const Arguments& arguments) {
+    const auto& [row, operations, seconds] = arguments;
+    const Stopwatch watch;
+    if (row == "spawn") {
+        run(spawn(operations));
+        report("spawn_ns", watch.ns_per(operations));
+    } else if (row == "switch") {
+        run(take_turns(operations));
+        report("switch_ns", watch.ns_per(operations));
+    } else if (row == "switch1") {
+        run(yield_often(operations));
+        report("switch1_ns", watch.ns_per(operations));
+    } else if (row == "await") {
+        const long times = operations / bench::fib_awaits;
+        run(fib_often(times));
+        report("await_ns", watch.ns_per(times * bench::fib_awaits));
+    } else if (row == "sleepers") {
+        run(sleep_together(operations, [&] { return seconds * bench::second_ns; }));
+        report("sleepers_cpu_s", watch.cpu());
+        report("sleepers_mib", bench::peak_memory_mib());
+    } else if (row == "sleeps") {
+        bench::Xorshift random;
+        run(sleep_together(operations, [&] { return random.next() % bench::second_ns; }));
+        report("sleeps_cpu_ns", watch.cpu_ns_per(operations));
+    } else if (row == "timers") {
+        timers(operations);
+        report("timers_ns", watch.ns_per(operations));
+    } else if (row == "threadsafe") {
+        threadsafe(operations);
+        report("threadsafe_ns", watch.ns_per(operations));
+    } else {
+        std::fprintf(stderr, "no row '%s' here\n", row.c_str());
+        return 2;
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+    const Arguments arguments(count, values);
+    Loop main_loop;
+    loop = &main_loop;
+    return measure(arguments);
+}

@@ -1,0 +1,126 @@
+"""Runs the programs in rounds and keeps what they print.
+
+A round runs every runtime once, one after the other: a machine that becomes slower for a minute
+slows all of them, and the ratios survive.
+"""
+
+import os
+import statistics
+import subprocess
+
+from harness.runtimes import Unavailable
+
+RUN_TIMEOUT_S = 180
+
+# In a session of its own the program is a scheduling group of its own, for which root can ask
+# more time than a compiler in the next window gets. Others run it as it is.
+PREFER = "{ echo -10 > /proc/self/autogroup; } 2>/dev/null; exec \"$@\""
+
+
+class Failed(Exception):
+    """A program did not finish as it should; the text is the reason."""
+
+
+class Samples:
+    """The values of one metric by one runtime, one a round."""
+
+    def __init__(self):
+        self.values = []
+
+    @property
+    def median(self):
+        return statistics.median(self.values)
+
+    @property
+    def least(self):
+        return min(self.values)
+
+    @property
+    def spread(self):
+        return max(self.values) / min(self.values)
+
+
+def pinned(cores):
+    """The prefix that pins a program to the last cores, which serve the fewest interrupts."""
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < cores:
+        return None
+    return ["taskset", "-c", ",".join(str(core) for core in available[-cores:])]
+
+
+def run_program(command):
+    """The lines that the program prints, as a dictionary."""
+    try:
+        result = subprocess.run(
+            ["sh", "-c", PREFER, "sh"] + command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=RUN_TIMEOUT_S,
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"did not end in {RUN_TIMEOUT_S} s") from error
+    if result.returncode != 0:
+        last_words = result.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise Failed(f"exit status {result.returncode}: {last_words[0]}")
+    return dict(line.split(" ", 1) for line in result.stdout.splitlines() if " " in line)
+
+
+def build_all(runtimes):
+    """The commands of those that can be had, by name; says why the others cannot."""
+    commands = {}
+    for runtime in runtimes:
+        print(f"bench: building {runtime.title}", flush=True)
+        try:
+            commands[runtime.name] = runtime.build()
+        except Unavailable as reason:
+            print(f"bench: {runtime.title} is left out: {reason}")
+    return commands
+
+
+def versions(commands):
+    """The versions of those peers that tell theirs."""
+    found = {}
+    for name, command in commands.items():
+        try:
+            found[name] = run_program(command + ["version", "1"])["version"]
+        except (Failed, KeyError):
+            continue
+    return found
+
+
+def takes_part(runtime, row, round_number, peer_rounds):
+    if row.name not in runtime.work:
+        return False
+    if runtime.name in ("floor", "ours"):
+        return True
+    return round_number < (min(1, peer_rounds) if row.peers_once else peer_rounds)
+
+
+def run_row(row, runtimes, commands, rounds, peer_rounds):
+    """Samples of one row by (runtime name, metric key)."""
+    samples = {}
+    prefix = pinned(row.cores)
+    if prefix is None:
+        print(f"bench: the row {row.name} is left out: it needs {row.cores} cores")
+        return samples
+    failed = set()
+    for round_number in range(rounds):
+        for runtime in runtimes:
+            if runtime.name in failed or runtime.name not in commands:
+                continue
+            if not takes_part(runtime, row, round_number, peer_rounds):
+                continue
+            work = runtime.work[row.name]
+            arguments = [str(part) for part in (work if isinstance(work, tuple) else (work,))]
+            try:
+                printed = run_program(prefix + commands[runtime.name] + [row.name] + arguments)
+                for metric in row.metrics:
+                    key = (runtime.name, metric.key)
+                    samples.setdefault(key, Samples()).values.append(float(printed[metric.key]))
+            except (Failed, KeyError, ValueError) as reason:
+                print(f"bench: {runtime.title} has no {row.name}: {reason}")
+                failed.add(runtime.name)
+    return {key: value for key, value in samples.items() if key[0] not in failed}

@@ -1,0 +1,57 @@
+"""What is measured, and how much of the floor ours may cost at most."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that a row's program prints: a line of the table."""
+
+    key: str
+    title: str
+    unit: str
+    budget: Optional[float] = None  # The largest allowed ratio of ours to the floor.
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    metrics: tuple
+    cores: int = 1
+    # A peer that takes many seconds takes part in the first round only.
+    peers_once: bool = False
+
+
+ROWS = (
+    Row("spawn", (Metric("spawn_ns", "create 1,000 tasks, gather them; a task", "ns", 1.5),)),
+    Row("switch", (Metric("switch_ns", "`sleep(0)`, 1,000 tasks; a switch", "ns", 1.5),)),
+    Row("switch1", (Metric("switch1_ns", "`sleep(0)`, a single task; a switch", "ns"),)),
+    Row("await", (Metric("await_ns", "`co_await` of a child (fib)", "ns", 1.3),)),
+    Row(
+        "sleepers",
+        (
+            Metric("sleepers_mib", "1,000,000 sleepers; peak memory", "MiB", 1.4),
+            Metric("sleepers_cpu_s", "1,000,000 sleepers; CPU", "s", 1.5),
+        ),
+        peers_once=True,
+    ),
+    Row("sleeps", (Metric("sleeps_cpu_ns", "sleeps of 0 to 1 s; CPU each", "ns", 1.3),)),
+    Row("timers", (Metric("timers_ns", "`call_at` and cancel; a pair", "ns", 3.0),)),
+    Row(
+        "threadsafe",
+        (Metric("threadsafe_ns", "callback from another thread, two cores", "ns", 2.0),),
+        cores=2,
+    ),
+)
+
+
+def rows_named(names):
+    """The rows of a comma-separated list, or all of them."""
+    if names is None:
+        return ROWS
+    by_name = {row.name: row for row in ROWS}
+    unknown = [name for name in names.split(",") if name not in by_name]
+    if unknown:
+        raise SystemExit(f"no row named {', '.join(unknown)}; there are {', '.join(by_name)}")
+    return tuple(by_name[name] for name in names.split(","))

@@ -1,0 +1,152 @@
+"""CPython's asyncio, and the same programs on uvloop: python.py asyncio|uvloop ROW N [SECONDS]."""
+
+import asyncio
+import resource
+import sys
+import threading
+import time
+
+BATCH = 1000
+FIB_ARGUMENT = 27
+FIB_AWAITS = 635_621
+SECOND_NS = 1_000_000_000
+
+
+def xorshift():
+    """The delays of the other programs of this benchmark."""
+    state = 0x9E3779B97F4A7C15
+    mask = (1 << 64) - 1
+    while True:
+        state ^= (state << 13) & mask
+        state ^= state >> 7
+        state ^= (state << 17) & mask
+        yield state
+
+
+def cpu_seconds():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def peak_memory_mib():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+
+
+async def identity(value):
+    return value
+
+
+async def spawn(operations):
+    for _ in range(operations // BATCH):
+        await asyncio.gather(*[asyncio.create_task(identity(index)) for index in range(BATCH)])
+
+
+async def yield_often(times):
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def take_turns(operations):
+    turns = operations // BATCH
+    await asyncio.gather(*[asyncio.create_task(yield_often(turns)) for _ in range(BATCH)])
+
+
+async def fib(n):
+    if n < 2:
+        return n
+    return await fib(n - 1) + await fib(n - 2)
+
+
+async def fib_often(operations):
+    for _ in range(operations // FIB_AWAITS):
+        await fib(FIB_ARGUMENT)
+
+
+async def sleep_together(delays):
+    tasks = [asyncio.create_task(asyncio.sleep(delay)) for delay in delays]
+    for task in tasks:
+        await task
+
+
+async def set_and_cancel(operations):
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    random = xorshift()
+    background = [loop.call_at(start + 5 + next(random) % 10, int) for _ in range(BATCH)]
+    for turn in range(operations):
+        loop.call_at(start + 10 + turn / SECOND_NS, int).cancel()
+    for timer in background:
+        timer.cancel()
+
+
+async def threadsafe(operations):
+    loop = asyncio.get_running_loop()
+    finished = loop.create_future()
+    called = 0
+
+    def callback():
+        nonlocal called
+        called += 1
+        if called == operations:
+            finished.set_result(None)
+
+    def call_often():
+        for _ in range(operations):
+            loop.call_soon_threadsafe(callback)
+
+    caller = threading.Thread(target=call_often)
+    caller.start()
+    await finished
+    caller.join()
+
+
+def main_of(row, operations, seconds):
+    random = xorshift()
+    if row == "sleepers":
+        return sleep_together(seconds for _ in range(operations))
+    if row == "sleeps":
+        return sleep_together(next(random) % SECOND_NS / SECOND_NS for _ in range(operations))
+    return {
+        "spawn": spawn,
+        "switch": take_turns,
+        "switch1": yield_often,
+        "await": fib_often,
+        "timers": set_and_cancel,
+        "threadsafe": threadsafe,
+    }[row](operations)
+
+
+def report(row, operations, elapsed_s, cpu_s):
+    if row == "sleepers":
+        print(f"sleepers_cpu_s {cpu_s}")
+        print(f"sleepers_mib {peak_memory_mib()}")
+    elif row == "sleeps":
+        print(f"sleeps_cpu_ns {cpu_s * 1e9 / operations}")
+    else:
+        print(f"{row}_ns {elapsed_s * 1e9 / operations}")
+
+
+def main():
+    runtime, row, operations = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    seconds = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    version = sys.version.split()[0]
+    if runtime == "uvloop":
+        import uvloop
+
+        uvloop.install()
+        version = uvloop.__version__
+    if row == "version":
+        print(f"version {version}")
+        return
+    if row == "await":
+        operations -= operations % FIB_AWAITS
+    started, cpu_started = time.perf_counter(), cpu_seconds()
+    asyncio.run(main_of(row, operations, seconds))
+    report(row, operations, time.perf_counter() - started, cpu_seconds() - cpu_started)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+// Everything of the core library.
+#pragma once
+
+#include <asyncio/clock.hpp>
+#include <asyncio/context.hpp>
+#include <asyncio/event_loop.hpp>
+#include <asyncio/exceptions.hpp>
+#include <asyncio/foreign_driver.hpp>
+#include <asyncio/future.hpp>
+#include <asyncio/gather.hpp>
+#include <asyncio/log.hpp>
+#include <asyncio/outcome.hpp>
+#include <asyncio/runners.hpp>
+#include <asyncio/shield.hpp>
+#include <asyncio/sleep.hpp>
+#include <asyncio/task.hpp>
+#include <asyncio/waiter.hpp>

@@ -1,0 +1,69 @@
+// The timers of a loop: a 4-ary heap ordered by deadline and, among equals, by age. Each timer
+// knows its place, so cancelling removes it at once and the heap never holds dead entries.
+#pragma once
+
+#include <asyncio/clock.hpp>
+#include <asyncio/runnable.hpp>
+#include <cstdint>
+#include <vector>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+inline constexpr std::uint32_t not_in_heap = 0xffffffff;
+
+// Base of what can be due at a time; it is scheduled when it is.
+class TimerNode : public Runnable {
+public:
+    bool armed() const noexcept { return heap_index_ != not_in_heap; }
+
+protected:
+    explicit TimerNode(Run run) noexcept : Runnable(run) {}
+    ~TimerNode() = default;
+
+private:
+    friend class TimerHeap;
+    std::uint32_t heap_index_ = not_in_heap;
+};
+
+// Invariants:
+//  1. entries_[i] is not due before entries_[(i - 1) / 4], equal deadlines by sequence number.
+//  2. entries_[i].node->heap_index_ == i; nodes outside the heap have not_in_heap.
+class ASYNCIO_API TimerHeap {
+public:
+    bool empty() const noexcept { return entries_.empty(); }
+    std::size_t size() const noexcept { return entries_.size(); }
+    TimePoint earliest() const noexcept { return entries_.front().when; }
+    TimePoint when(const TimerNode& node) const noexcept {
+        return entries_[node.heap_index_].when;
+    }
+
+    void push(TimePoint when, TimerNode& node);
+    void remove(TimerNode& node) noexcept;
+    TimerNode& pop() noexcept;
+    void check() const noexcept;
+
+private:
+    struct Entry {
+        TimePoint when;
+        std::uint64_t sequence;
+        TimerNode* node;
+
+        bool before(const Entry& other) const noexcept {
+            return when < other.when || (when == other.when && sequence < other.sequence);
+        }
+    };
+
+    void sift_up(std::size_t index, Entry entry) noexcept;
+    void sift_down(std::size_t index, Entry entry) noexcept;
+    void place(std::size_t index, const Entry& entry) noexcept {
+        entries_[index] = entry;
+        entry.node->heap_index_ = static_cast<std::uint32_t>(index);
+    }
+
+    std::vector<Entry> entries_;
+    std::uint64_t sequence_ = 0;
+};
+
+}  // namespace detail
+}  // namespace asyncio::inline v0

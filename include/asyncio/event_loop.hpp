@@ -1,0 +1,369 @@
+// EventLoop: runs callbacks, tasks, timers and I/O of one thread, in asyncio's order.
+#pragma once
+
+#include <asyncio/future.hpp>
+#include <asyncio/handle.hpp>
+#include <asyncio/poller.hpp>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace asyncio::inline v0 {
+
+class AnyTask;
+class EventLoop;
+template <class T>
+class Task;
+
+namespace detail {
+
+// The links of a task in its loop's list, and of a future that listens to others.
+struct TaskNode : ListNode {};
+struct CompositeNode : ListNode {
+    // The loop closes: let go of the futures this one listens to.
+    virtual void detach() noexcept = 0;
+
+protected:
+    ~CompositeNode() = default;
+};
+struct LoopAccess;
+
+}  // namespace detail
+
+/// How `create_task` makes a task. Written inline it also carries the call site:
+/// `create_task({.name = "reader"}, read, connection)`.
+struct TaskOptions {
+    /// Empty: "Task-<n>".
+    std::string name{};
+    /// The context to run in, shared and not copied. Without one: a copy of the current context.
+    std::optional<Context> context{};
+    /// True: the first step runs inside create_task. Without a value: as the task factory says.
+    std::optional<bool> eager_start{};
+    /// Shown in reports and by tools.
+    std::source_location created_at = std::source_location::current();
+};
+
+/// What an exception handler is told (Python's context dictionary).
+struct ErrorContext {
+    std::string message;
+    std::exception_ptr exception{};
+    /// The future or task that is the subject, if there is one.
+    AnyFuture future{};
+    /// The callback that failed, if there is one.
+    Handle handle{};
+    /// Where the subject was created; line 0 if unknown.
+    std::source_location created_at{};
+};
+
+using ExceptionHandler = std::function<void(EventLoop&, const ErrorContext&)>;
+/// Called for every new task, to set defaults in its options. May throw to refuse the task.
+using TaskFactory = std::function<void(EventLoop&, TaskOptions&)>;
+
+/// A task factory that starts tasks eagerly unless they say otherwise.
+ASYNCIO_API void eager_task_factory(EventLoop& loop, TaskOptions& options);
+
+struct LoopOptions {
+    /// Not owned; must outlive the loop. Null: the monotonic clock.
+    Clock* clock = nullptr;
+    /// Null: epoll.
+    std::unique_ptr<Poller> poller{};
+    /// Without a value: true if the environment variable ASYNCIO_DEBUG is set and not empty or 0.
+    std::optional<bool> debug{};
+};
+
+struct EventLoopDeleter {
+    ASYNCIO_API void operator()(EventLoop* loop) const noexcept;
+};
+/// Owns a loop: closes it when it goes. Futures may keep the closed loop's memory a while longer.
+using EventLoopPtr = std::unique_ptr<EventLoop, EventLoopDeleter>;
+
+ASYNCIO_API EventLoopPtr new_event_loop(LoopOptions options = {});
+
+/// The loop that runs in this thread. Raises: RuntimeError if none does.
+ASYNCIO_API EventLoop& get_running_loop();
+/// The loop that runs in this thread, or null.
+ASYNCIO_API EventLoop* get_running_loop_or_null() noexcept;
+
+/// The event loop.
+///
+/// One iteration: (1) calls of other threads join the ready queue; (2) poll, for as long as nothing
+/// is ready and no timer is due; (3) finished I/O joins the queue, then due timers in the order of
+/// their deadlines; (4) what is in the queue at this moment runs, in order. While work is ready,
+/// (2) and (3) are skipped for at most 64 iterations and 50 us, except on a virtual clock and in
+/// debug mode.
+///
+/// Invariants:
+///  1. Everything scheduled is in `ready_`, in a future's list of callbacks, in `scheduled_`, or
+///     with the poller; nothing is in two of them.
+///  2. `tasks_` holds the pending tasks, oldest first, and one reference of each.
+///  3. Only `intake_` is touched by other threads.
+///
+/// Thread safety: everything belongs to the thread that runs the loop, except
+/// `call_soon_threadsafe`. Debug mode checks this.
+class ASYNCIO_API EventLoop {
+public:
+    EventLoop(const EventLoop&) = delete;
+    EventLoop& operator=(const EventLoop&) = delete;
+
+    // ---- running
+
+    /// Runs until `stop()`. Raises: RuntimeError if a loop runs in this thread or this one is
+    /// closed; a LoopBreak that a callback or task threw. Source: S008 to S012.
+    void run_forever();
+
+    /// Runs until `future` is done; returns its result or throws its exception. Raises also:
+    /// RuntimeError if the loop was stopped before, ValueError for a future of another loop.
+    template <class T>
+    T run_until_complete(Future<T> future);
+    template <class T>
+    T run_until_complete(Coro<T> coro);
+
+    /// Runs one iteration, waiting for at most `timeout` (for ever without one) if nothing is
+    /// ready. For tests, and to embed the loop into another.
+    void run_once(std::optional<Duration> timeout = std::nullopt);
+
+    /// Ends `run_forever` after the callbacks of the current iteration. Source: S009, S010.
+    void stop() noexcept { stopping_ = true; }
+
+    bool is_running() const noexcept { return running_; }
+    bool is_closed() const noexcept { return closed_; }
+
+    /// Drops everything that is scheduled, destroys tasks that are left (each is reported), and
+    /// gives the descriptors back. Idempotent. Raises: RuntimeError while running. Source: S018.
+    void close();
+
+    // ---- callbacks and timers
+
+    /// Calls `callback()` in the next iteration, behind what is ready. Raises: RuntimeError on a
+    /// closed loop. Source: S001.
+    template <std::invocable F>
+    Handle call_soon(F callback,
+                     std::source_location here = std::source_location::current()) {
+        return schedule_soon(new_handle(std::move(callback), here, nullptr));
+    }
+    template <std::invocable F>
+    Handle call_soon(F callback, const Context& context,
+                     std::source_location here = std::source_location::current()) {
+        return schedule_soon(new_handle(std::move(callback), here, &context));
+    }
+    /// Schedules a runnable that the caller owns. Cost: no allocation.
+    void call_soon(Runnable& runnable);
+
+    /// Calls `callback()` after `delay`. Delays of zero or less are due in the next iteration,
+    /// behind what is ready. Raises: ValueError for NaN. Source: S023 to S031.
+    template <class Rep, class Period, std::invocable F>
+    TimerHandle call_later(std::chrono::duration<Rep, Period> delay, F callback,
+                           std::source_location here = std::source_location::current()) {
+        const TimePoint when = time() + detail::to_duration(delay);
+        return schedule_at(when, new_handle(std::move(callback), here, nullptr));
+    }
+    /// Calls `callback()` at a time on the loop's clock.
+    template <std::invocable F>
+    TimerHandle call_at(TimePoint when, F callback,
+                        std::source_location here = std::source_location::current()) {
+        return schedule_at(when, new_handle(std::move(callback), here, nullptr));
+    }
+
+    /// As call_soon, from any thread or from a signal-free foreign context; wakes the loop. Calls
+    /// of one thread run in order; a call that happens before a `call_soon` of the loop's thread
+    /// runs before it. Raises: RuntimeError on a closed loop. Source: S195 to S197.
+    template <std::invocable F>
+    ThreadSafeHandle call_soon_threadsafe(F callback);
+
+    /// The loop's clock. Differs from CPython: a time point; `time_seconds` is the number.
+    TimePoint time() const {
+        return clock_ == nullptr ? std::chrono::steady_clock::now() : clock_->now();
+    }
+    double time_seconds() const {
+        return std::chrono::duration<double>(time().time_since_epoch()).count();
+    }
+
+    // ---- futures and tasks (the templates are in task.hpp)
+
+    template <class T>
+    Future<T> create_future(std::source_location here = std::source_location::current());
+
+    template <class... Args>
+        requires((sizeof...(Args) == 1 && (detail::CoroLike<Args> && ...)) ||
+                 detail::CoroFunction<Args...>)
+    auto create_task(Args&&... args);
+    template <class... Args>
+    auto create_task(TaskOptions options, Args&&... args);
+
+    void set_task_factory(TaskFactory factory) { task_factory_ = std::move(factory); }
+    const TaskFactory& get_task_factory() const noexcept { return task_factory_; }
+
+    // ---- errors and debugging
+
+    void set_exception_handler(ExceptionHandler handler) {
+        exception_handler_ = std::move(handler);
+    }
+    const ExceptionHandler& get_exception_handler() const noexcept { return exception_handler_; }
+    /// Writes the report to the log.
+    void default_exception_handler(const ErrorContext& context);
+    /// Hands a report to the handler. Throws nothing but a LoopBreak. Source: S310, S311.
+    void call_exception_handler(const ErrorContext& context);
+
+    /// Debug mode: reports slow callbacks and calls from the wrong thread, polls in every
+    /// iteration. May be switched while running.
+    void set_debug(bool debug) noexcept { debug_ = debug; }
+    bool get_debug() const noexcept { return debug_; }
+    /// In debug mode, a callback or step that takes at least this long is reported.
+    Duration slow_callback_duration = std::chrono::milliseconds(100);
+
+    // ---- file descriptors (src/io)
+
+    /// Calls `callback()` whenever `fd` is readable; replaces an earlier reader of the same
+    /// descriptor. The descriptor must stay open until `remove_reader`. Source: S020 to S022.
+    template <std::invocable F>
+    void add_reader(int fd, F callback) {
+        watch(fd, IoDirection::read, new_handle(std::move(callback), {}, nullptr));
+    }
+    template <std::invocable F>
+    void add_writer(int fd, F callback) {
+        watch(fd, IoDirection::write, new_handle(std::move(callback), {}, nullptr));
+    }
+    /// Returns whether there was one; false on a closed loop.
+    bool remove_reader(int fd) { return unwatch(fd, IoDirection::read); }
+    bool remove_writer(int fd) { return unwatch(fd, IoDirection::write); }
+
+    Poller& poller() noexcept { return *poller_; }
+
+    // ---- embedding
+
+    /// A descriptor that is readable when `run_once(0s)` has something to do, provided that
+    /// `prepare_to_block` was called since the last iteration.
+    int fileno() const noexcept { return poller_->fileno(); }
+    void prepare_to_block();
+    /// Called around every poll that may block, for instance to release an interpreter's lock.
+    void set_block_hooks(std::function<void()> before, std::function<void()> after);
+
+    /// While at least one is announced, a virtual clock does not jump: something outside the loop
+    /// (an executor's job, a process) will call back.
+    void external_work_started() noexcept { ++external_work_; }
+    void external_work_finished() noexcept { --external_work_; }
+
+    /// Verifies the invariants; for tests. Aborts where they do not hold.
+    void check_invariants() const noexcept { scheduled_.check(); }
+
+private:
+    friend class Driver;
+    friend class Handle;
+    friend class Sleep;
+    friend class detail::FutureState;
+    friend class detail::TaskState;
+    friend class detail::HandleState;
+    friend class detail::ThreadSafeState;
+    friend struct detail::DoneCallback;
+    friend struct detail::LoopAccess;
+    friend struct EventLoopDeleter;
+    friend ASYNCIO_API EventLoopPtr new_event_loop(LoopOptions options);
+
+    explicit EventLoop(LoopOptions options);
+    ~EventLoop();
+    void retain() noexcept { ++refs_; }
+    void release() noexcept {
+        if (--refs_ == 0) {
+            delete this;
+        }
+    }
+
+    template <class F>
+    detail::HandleState* new_handle(F callback, std::source_location here, const Context* context) {
+        auto* handle = new detail::HandleStateOf<F>(std::move(callback));
+        handle->created_at = here;
+        handle->context = context != nullptr ? detail::ContextAccess::data(*context)
+                                             : detail::copy_current_context();
+        return handle;
+    }
+    Handle schedule_soon(detail::HandleState* owned);
+    TimerHandle schedule_at(TimePoint when, detail::HandleState* owned);
+    ThreadSafeHandle schedule_threadsafe(detail::ThreadSafeState* owned);
+    void watch(int fd, IoDirection direction, detail::HandleState* owned);
+    bool unwatch(int fd, IoDirection direction) noexcept;
+
+    void check_open() const {
+        if (closed_) [[unlikely]] {
+            throw_closed();
+        }
+    }
+    [[noreturn]] static void throw_closed();
+    void check_thread() const;
+
+    struct RunScope;
+    void iterate(std::optional<Duration> limit);
+    bool may_skip_poll() noexcept;
+    void poll(std::optional<Duration> limit);
+    void jump_to_next_deadline(std::optional<Duration> limit);
+    std::optional<Duration> poll_timeout(std::optional<Duration> limit) const;
+    void expire_timers();
+    void run_ready();
+    void run_timed(Runnable& runnable);
+    void drain_intake();
+    void check_can_run() const;
+    void run_until_done(detail::FutureState& future, bool new_task);
+    void discard_scheduled() noexcept;
+    void destroy_tasks() noexcept;
+    std::string describe_waiting() const;
+
+    // Constant after construction.
+    Clock* clock_;
+    std::unique_ptr<Poller> poller_;
+
+    // Loop thread only.
+    detail::IntrusiveList<Runnable> ready_;
+    detail::TimerHeap scheduled_;
+    detail::IntrusiveList<detail::TaskState, detail::TaskNode> tasks_;
+    detail::IntrusiveList<detail::CompositeNode> composites_;
+    std::uint64_t next_task_id_ = 0;
+    std::uint64_t task_id_end_ = 0;
+    std::uint64_t next_callback_id_ = 0;
+    std::uint64_t skip_until_ticks_ = 0;
+    std::uint32_t skipped_polls_ = 0;
+    std::uint32_t refs_ = 1;
+    std::uint32_t external_work_ = 0;
+    bool running_ = false;
+    bool stopping_ = false;
+    bool closed_ = false;
+    bool debug_ = false;
+    std::thread::id thread_;
+    TaskFactory task_factory_;
+    ExceptionHandler exception_handler_;
+    std::function<void()> before_block_;
+    std::function<void()> after_block_;
+
+    // Guarded by intake_mutex_, except the flag, which is set under it and read without.
+    std::mutex intake_mutex_;
+    std::vector<detail::ThreadSafeState*> intake_;
+    std::atomic<bool> intake_waiting_{false};
+    bool intake_closed_ = false;
+    std::vector<detail::ThreadSafeState*> draining_;
+};
+
+namespace detail {
+
+template <class F>
+struct ThreadSafeStateOf final : ThreadSafeState {
+    explicit ThreadSafeStateOf(F callable) : callable(std::move(callable)) {}
+    void call() override { std::invoke(callable); }
+    F callable;
+};
+
+}  // namespace detail
+
+template <std::invocable F>
+ThreadSafeHandle EventLoop::call_soon_threadsafe(F callback) {
+    auto* state = new detail::ThreadSafeStateOf<F>(std::move(callback));
+    return schedule_threadsafe(state);
+}
+
+inline void Driver::wake() noexcept {
+    loop().ready_.push_back(*this);
+}
+
+}  // namespace asyncio::inline v0

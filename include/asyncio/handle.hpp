@@ -1,0 +1,212 @@
+// Handles: what call_soon, call_later and call_at return, to cancel the call.
+#pragma once
+
+#include <asyncio/context.hpp>
+#include <asyncio/detail/timer_heap.hpp>
+#include <atomic>
+#include <functional>
+#include <source_location>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace asyncio::inline v0 {
+
+class EventLoop;
+
+namespace detail {
+
+// One scheduled callback. Shared by the loop, while it is scheduled, and by the user's handles.
+//
+// Invariants:
+//  1. `callable` is alive until the call has run or was cancelled; the object, until the last
+//     reference goes.
+//  2. A cancelled call is in no heap; in the ready queue it is skipped when its turn comes.
+class ASYNCIO_API HandleState : public TimerNode, public Pooled {
+public:
+    HandleState(const HandleState&) = delete;
+    HandleState& operator=(const HandleState&) = delete;
+
+    void retain() noexcept { ++refs_; }
+    void release() noexcept {
+        if (--refs_ == 0) {
+            delete this;
+        }
+    }
+
+    bool cancelled() const noexcept { return cancelled_; }
+    void cancel() noexcept;
+    // Null if the runnable is something else.
+    static HandleState* from(Runnable& runnable) noexcept {
+        return runnable.runs(&HandleState::run) ? static_cast<HandleState*>(&runnable) : nullptr;
+    }
+    std::string describe() const;
+    // Calls the callable in its context and reports what it throws. Does not end the handle.
+    void execute();
+
+    ContextPtr context;
+    EventLoop* loop = nullptr;
+    TimePoint when{};
+    std::source_location created_at;
+
+protected:
+    HandleState() noexcept : TimerNode(&HandleState::run) {}
+    virtual ~HandleState();
+    virtual void call() = 0;
+    virtual void drop() noexcept = 0;
+
+private:
+    static void run(Runnable& self, Turn turn);
+
+    std::uint32_t refs_ = 0;
+    bool cancelled_ = false;
+    bool running_ = false;
+    bool finished_ = false;
+};
+
+template <class F>
+class HandleStateOf final : public HandleState {
+public:
+    explicit HandleStateOf(F callable) { std::construct_at(&callable_, std::move(callable)); }
+    ~HandleStateOf() override {
+        if (alive_) {
+            std::destroy_at(&callable_);
+        }
+    }
+
+protected:
+    void call() override { std::invoke(callable_); }
+    void drop() noexcept override {
+        if (std::exchange(alive_, false)) {
+            std::destroy_at(&callable_);
+        }
+    }
+
+private:
+    union {
+        F callable_;
+    };
+    bool alive_ = true;
+};
+
+// A call that another thread scheduled: its state is atomic, because that thread may cancel it.
+class ASYNCIO_API ThreadSafeState : public Runnable {
+public:
+    ThreadSafeState(const ThreadSafeState&) = delete;
+    ThreadSafeState& operator=(const ThreadSafeState&) = delete;
+
+    void retain() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            delete this;
+        }
+    }
+
+    void cancel() noexcept;
+    bool cancelled() noexcept;
+
+    ContextPtr context;
+    EventLoop* loop = nullptr;
+
+protected:
+    ThreadSafeState() noexcept : Runnable(&ThreadSafeState::run) {}
+    virtual ~ThreadSafeState();
+    virtual void call() = 0;
+
+private:
+    // pending -> running -> finished, or pending -> cancelled; written by compare and exchange, so
+    // that exactly one of "run" and "cancel" wins.
+    enum class Phase : std::uint32_t { pending, running, finished, cancelled };
+
+    static void run(Runnable& self, Turn turn);
+    Phase settled_phase() noexcept;
+
+    std::atomic<std::uint32_t> refs_{1};
+    std::atomic<Phase> phase_{Phase::pending};
+    std::thread::id runner_;  // written before `running` is published
+};
+
+}  // namespace detail
+
+/// A scheduled call. A cheap handle; dropping it does not cancel the call.
+///
+/// Thread safety: loop thread only.
+class ASYNCIO_API Handle {
+public:
+    Handle() noexcept = default;
+    /// False for a handle that names nothing.
+    explicit operator bool() const noexcept { return state_ != nullptr; }
+    Handle(const Handle& other) noexcept;
+    Handle(Handle&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    Handle& operator=(Handle other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~Handle();
+
+    /// The call will not run. Does nothing if it has run or was cancelled. Cost: O(log n) for a
+    /// timer, else constant. Source: S006, S029.
+    void cancel() const noexcept;
+    bool cancelled() const noexcept;
+    /// The context in which the call runs.
+    Context get_context() const;
+    /// `<Handle cancelled created at f.cpp:3>`.
+    friend ASYNCIO_API std::string repr(const Handle& handle);
+
+protected:
+    friend class EventLoop;
+    friend class detail::HandleState;
+    explicit Handle(detail::HandleState* state) noexcept : state_(state) { state_->retain(); }
+
+    detail::HandleState* state_ = nullptr;
+};
+
+/// A call scheduled for a time; handles compare by deadline.
+class ASYNCIO_API TimerHandle : public Handle {
+public:
+    TimerHandle() noexcept = default;
+
+    /// The absolute time of the call, on the loop's clock.
+    TimePoint when() const noexcept { return state_->when; }
+
+    friend bool operator<(const TimerHandle& a, const TimerHandle& b) noexcept {
+        return a.when() < b.when();
+    }
+    friend bool operator==(const TimerHandle& a, const TimerHandle& b) noexcept {
+        return a.state_ == b.state_;
+    }
+
+private:
+    friend class EventLoop;
+    using Handle::Handle;
+};
+
+/// A call scheduled from any thread. Its methods may be called from any thread.
+///
+/// Before the call starts, `cancel` prevents it for sure; while it runs, `cancel` and `cancelled`
+/// block until it has returned, so that what it uses may be destroyed afterwards; from inside the
+/// call they do nothing. Source: S196.
+class ASYNCIO_API ThreadSafeHandle {
+public:
+    ThreadSafeHandle() noexcept = default;
+    ThreadSafeHandle(const ThreadSafeHandle& other) noexcept;
+    ThreadSafeHandle(ThreadSafeHandle&& other) noexcept
+        : state_(std::exchange(other.state_, nullptr)) {}
+    ThreadSafeHandle& operator=(ThreadSafeHandle other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~ThreadSafeHandle();
+
+    void cancel() const noexcept;
+    bool cancelled() const noexcept;
+
+private:
+    friend class EventLoop;
+    explicit ThreadSafeHandle(detail::ThreadSafeState* state) noexcept : state_(state) {
+        state_->retain();
+    }
+    detail::ThreadSafeState* state_ = nullptr;
+};
+
+}  // namespace asyncio::inline v0

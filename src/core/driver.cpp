@@ -1,0 +1,109 @@
+// Drivers: delivering errors into a suspended chain, and taking a chain down.
+#include <asyncio/driver.hpp>
+#include <asyncio/foreign_driver.hpp>
+#include <asyncio/task.hpp>
+
+namespace asyncio::inline v0 {
+
+int CancelTarget::cancelling() const noexcept {
+    return 0;
+}
+
+int CancelTarget::uncancel() noexcept {
+    return 0;
+}
+
+Driver::~Driver() {
+    if (context_ != nullptr) {
+        context_->release();
+    }
+}
+
+std::exception_ptr& Driver::pending_error() noexcept {
+    return (flags_ & flag_task) != 0 ? static_cast<detail::TaskState*>(this)->error()
+                                     : static_cast<ForeignDriver*>(this)->pending_;
+}
+
+EventLoop& Driver::foreign_loop() const noexcept {
+    return *static_cast<const ForeignDriver*>(this)->loop_;
+}
+
+CancelTarget& Driver::cancel_target() noexcept {
+    if ((flags_ & flag_task) != 0) {
+        return static_cast<detail::TaskState&>(*this);
+    }
+    return *static_cast<ForeignDriver*>(this)->target_;
+}
+
+void Driver::deliver(std::exception_ptr error) noexcept {
+    pending_error() = std::move(error);
+    flags_ |= flag_pending;
+}
+
+void Driver::park_with_error(detail::Frame& leaf, std::exception_ptr error) noexcept {
+    park(leaf, nullptr, WaitKind::none);
+    deliver(std::move(error));
+    wake();
+}
+
+void Driver::throw_pending() {
+    flags_ &= static_cast<std::uint8_t>(~flag_pending);
+    std::rethrow_exception(std::exchange(pending_error(), nullptr));
+}
+
+ForeignDriver::~ForeignDriver() {
+    destroy();
+}
+
+void ForeignDriver::start(detail::Frame* root, detail::Receiver& receiver) {
+    root->receiver = &receiver;
+    leaf_ = root;
+    if (context_ == nullptr) {
+        context_ = detail::copy_current_context().leak();
+    }
+}
+
+bool ForeignDriver::step() {
+    ASYNCIO_ASSERT(leaf_ != nullptr);
+    waiting_ = nullptr;
+    run_chain();
+    if (!ended()) {
+        return false;
+    }
+    std::exchange(leaf_, nullptr)->handle().destroy();
+    return true;
+}
+
+void ForeignDriver::destroy() noexcept {
+    if (scheduled()) {
+        unlink();
+    }
+    waiting_ = nullptr;
+    if (leaf_ != nullptr) {
+        detail::destroy_chain(std::exchange(leaf_, nullptr));
+    }
+}
+
+namespace detail {
+
+void destroy_chain(Frame* leaf) noexcept {
+    Frame* frame = leaf;
+    while (frame != nullptr) {
+        Frame* const caller = frame->caller;
+        frame->handle().destroy();
+        // The first thing the caller's destruction does is to destroy the awaiter of `frame`.
+        thread_state.destroyed = caller != nullptr ? frame : nullptr;
+        frame = caller;
+    }
+}
+
+void destroy_awaited(Frame* child) noexcept {
+    if (thread_state.destroyed == child) {
+        thread_state.destroyed = nullptr;
+        return;
+    }
+    child->handle().destroy();
+}
+
+}  // namespace detail
+}  // namespace asyncio::inline v0

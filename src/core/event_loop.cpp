@@ -1,0 +1,514 @@
+// The event loop: one iteration after the other. Follows BaseEventLoop._run_once and run_forever of
+// CPython's asyncio/base_events.py; where it deliberately differs, the line says so.
+#include <asyncio/event_loop.hpp>
+#include <asyncio/log.hpp>
+#include <asyncio/task.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/exception_type.hpp"
+#include "base/ticks.hpp"
+#include "core/registry.hpp"
+
+namespace asyncio::inline v0 {
+
+namespace {
+
+// While work is ready, polling is put off for at most this many iterations and this long: a poll
+// costs forty times a task switch. Longer would delay I/O noticeably.
+constexpr std::uint32_t skipped_polls_max = 64;
+constexpr Duration skipped_polls_time_max = std::chrono::microseconds(50);
+
+// No single poll is longer, so that no kernel interface overflows (bpo-34263).
+constexpr Duration poll_timeout_max = std::chrono::hours(24);
+
+bool debug_from_environment() {
+    const char* const value = std::getenv("ASYNCIO_DEBUG");
+    return value != nullptr && *value != '\0' && std::string_view(value) != "0";
+}
+
+}  // namespace
+
+Poller::~Poller() = default;
+
+// ---- life
+
+EventLoop::EventLoop(LoopOptions options)
+    : clock_(options.clock),
+      poller_(std::move(options.poller)),
+      debug_(options.debug.has_value() ? *options.debug : debug_from_environment()) {
+    detail::register_loop(*this);
+}
+
+EventLoop::~EventLoop() {
+    ASYNCIO_ASSERT(closed_);
+}
+
+void EventLoopDeleter::operator()(EventLoop* loop) const noexcept {
+    if (!loop->is_closed()) {
+        try {
+            loop->close();
+        } catch (...) {
+            detail::log(LogLevel::error, "an event loop was destroyed while it was running");
+            std::abort();
+        }
+    }
+    loop->release();
+}
+
+void EventLoop::close() {
+    if (running_) {
+        throw RuntimeError(
+            "Cannot close a running event loop: call stop() and close it after run_forever() "
+            "returned");
+    }
+    if (closed_) {
+        return;
+    }
+    closed_ = true;
+    detail::unregister_loop(*this);
+    {
+        const std::lock_guard lock(intake_mutex_);
+        intake_closed_ = true;
+    }
+    drain_intake();
+    discard_scheduled();
+    destroy_tasks();
+    composites_.for_each([](detail::CompositeNode& node) { node.detach(); });
+    discard_scheduled();
+    detail::TaskState::return_ids(*this);
+    poller_.reset();
+}
+
+void EventLoop::discard_scheduled() noexcept {
+    while (!ready_.empty() || !scheduled_.empty()) {
+        Runnable& runnable = ready_.empty() ? scheduled_.pop() : ready_.pop_front();
+        runnable.run_(runnable, Runnable::Turn::discard);
+    }
+}
+
+void EventLoop::destroy_tasks() noexcept {
+    // Newest first: a task's frames may refer to those of the task that made it.
+    std::vector<detail::StatePtr<detail::TaskState>> pending;
+    tasks_.for_each([&pending](detail::TaskState& task) { pending.emplace_back(&task); });
+    for (auto& task : pending) {
+        task->report_destroyed_pending();
+    }
+    while (!pending.empty()) {
+        if (!pending.back()->done()) {
+            pending.back()->destroy_pending();
+        }
+        pending.pop_back();
+    }
+}
+
+// ---- running
+
+void EventLoop::throw_closed() {
+    throw RuntimeError("Event loop is closed: create another one with new_event_loop() or run()");
+}
+
+void EventLoop::check_can_run() const {
+    check_open();
+    if (running_) {
+        throw RuntimeError(
+            "This event loop is already running: co_await the coroutine or use create_task() "
+            "instead of running the loop again");
+    }
+    if (detail::thread_state.running_loop != nullptr) {
+        throw RuntimeError(
+            "Cannot run the event loop while another loop is running in this thread: co_await "
+            "instead, or use another thread");
+    }
+}
+
+// Makes the loop this thread's running one for a scope.
+struct EventLoop::RunScope {
+    explicit RunScope(EventLoop& loop) : loop(loop) {
+        loop.check_can_run();
+        loop.thread_ = std::this_thread::get_id();
+        loop.running_ = true;
+        detail::thread_state.running_loop = &loop;
+    }
+    RunScope(const RunScope&) = delete;
+    RunScope& operator=(const RunScope&) = delete;
+    ~RunScope() {
+        detail::thread_state.running_loop = nullptr;
+        detail::thread_state.driver = nullptr;
+        loop.running_ = false;
+        loop.thread_ = std::thread::id();
+    }
+    EventLoop& loop;
+};
+
+void EventLoop::run_forever() {
+    const RunScope scope(*this);
+    try {
+        do {
+            iterate(std::nullopt);
+        } while (!stopping_);
+    } catch (...) {
+        stopping_ = false;
+        throw;
+    }
+    stopping_ = false;
+}
+
+void EventLoop::run_once(std::optional<Duration> timeout) {
+    const RunScope scope(*this);
+    iterate(timeout);
+}
+
+void EventLoop::run_until_done(detail::FutureState& future, bool new_task) {
+    check_can_run();
+    if (&future.loop() != this) {
+        throw ValueError(
+            "The future belongs to a different loop than the one specified as the loop argument");
+    }
+    const detail::StatePtr<detail::FutureState> alive(&future);
+    if (new_task) {
+        // An exception raised before it runs is the caller's; no report of a pending task then.
+        future.set_log_destroy_pending(false);
+    }
+    const AnyFuture handle = detail::HandleAccess::make<AnyFuture>(&future);
+    const CallbackId stopper = handle.add_done_callback([this, &future] {
+        if (!future.failed() ||
+            detail::classify(future.error()) != detail::ExceptionClass::loop_break) {
+            stop();  // a loop-breaking error has left run_forever already
+        }
+    });
+    try {
+        run_forever();
+    } catch (...) {
+        handle.remove_done_callback(stopper);
+        if (new_task && future.done() && !future.cancelled()) {
+            future.mark_retrieved();  // the caller gets this very exception
+        }
+        throw;
+    }
+    handle.remove_done_callback(stopper);
+    if (!future.done()) {
+        throw RuntimeError(
+            "Event loop stopped before Future completed: run it again to go on waiting");
+    }
+}
+
+// ---- one iteration
+
+void EventLoop::iterate(std::optional<Duration> limit) {
+    if (intake_waiting_.load(std::memory_order_acquire)) {
+        drain_intake();
+    }
+    if (!may_skip_poll()) {
+        poll(limit);
+    }
+    run_ready();
+}
+
+bool EventLoop::may_skip_poll() noexcept {
+    if (ready_.empty() || debug_ || (clock_ != nullptr && clock_->is_virtual())) {
+        return false;
+    }
+    const std::uint64_t now = detail::ticks();
+    if (skipped_polls_ < skipped_polls_max && now < skip_until_ticks_) {
+        ++skipped_polls_;
+        return true;
+    }
+    skipped_polls_ = 0;
+    skip_until_ticks_ = now + detail::ticks_in(skipped_polls_time_max);
+    return false;
+}
+
+std::optional<Duration> EventLoop::poll_timeout(std::optional<Duration> limit) const {
+    if (!ready_.empty() || stopping_) {
+        return Duration::zero();
+    }
+    std::optional<Duration> timeout = limit;
+    if (!scheduled_.empty()) {
+        const Duration left =
+            std::clamp(scheduled_.earliest() - time(), Duration::zero(), poll_timeout_max);
+        timeout = timeout ? std::min(*timeout, left) : left;
+    }
+    return timeout;
+}
+
+void EventLoop::poll(std::optional<Duration> limit) {
+    const std::optional<Duration> timeout = poll_timeout(limit);
+    const bool jumps = clock_ != nullptr && clock_->is_virtual() && external_work_ == 0;
+    if (jumps && timeout != Duration::zero()) {
+        // Virtual time passes only when nothing else can happen.
+        poller_->poll(Duration::zero(), ready_);
+        if (ready_.empty() && !intake_waiting_.load(std::memory_order_acquire)) {
+            jump_to_next_deadline(limit);
+        }
+    } else {
+        const bool blocks = timeout != Duration::zero();
+        if (blocks && before_block_) {
+            before_block_();
+        }
+        poller_->poll(timeout, ready_);
+        if (blocks && after_block_) {
+            after_block_();
+        }
+    }
+    if (intake_waiting_.load(std::memory_order_acquire)) {
+        drain_intake();
+    }
+    expire_timers();
+}
+
+void EventLoop::jump_to_next_deadline(std::optional<Duration> limit) {
+    if (!scheduled_.empty()) {
+        const TimePoint now = time();
+        const TimePoint next = std::max(scheduled_.earliest(), now);
+        clock_->advance_to(limit ? std::min(next, now + *limit) : next);
+    } else if (limit) {
+        clock_->advance_to(time() + *limit);
+    } else if (poller_->watched() > 0) {
+        poller_->poll(std::nullopt, ready_);
+    } else {
+        throw DeadlockError(describe_waiting());
+    }
+}
+
+std::string EventLoop::describe_waiting() const {
+    std::string text = "deadlock: nothing is ready, no timer is pending and no descriptor is "
+                       "watched, so nothing can ever wake the program; waiting:";
+    const_cast<EventLoop*>(this)->tasks_.for_each([&text](detail::TaskState& task) {
+        text += "\n  " + task.FutureState::repr();
+    });
+    return text;
+}
+
+void EventLoop::expire_timers() {
+    if (scheduled_.empty()) {
+        return;
+    }
+    const TimePoint now = time();
+    while (!scheduled_.empty() && scheduled_.earliest() <= now) {
+        ready_.push_back(scheduled_.pop());
+    }
+}
+
+void EventLoop::run_ready() {
+    // Only what is ready at this moment: what is scheduled meanwhile runs in the next iteration.
+    detail::IntrusiveList<Runnable> batch;
+    batch.splice_back(ready_);
+    while (!batch.empty()) {
+        Runnable* runnable = nullptr;
+        try {
+            if (debug_) [[unlikely]] {
+                while (!batch.empty()) {
+                    runnable = &batch.pop_front();
+                    run_timed(*runnable);
+                }
+            } else {
+                while (!batch.empty()) {
+                    runnable = &batch.pop_front();
+                    runnable->run_(*runnable, Runnable::Turn::run);
+                }
+            }
+        } catch (const LoopBreak&) {
+            ready_.splice_front(batch);
+            throw;
+        } catch (...) {
+            // Only foreign runnables let their exceptions out.
+            ErrorContext context;
+            context.message = "Exception in callback of a foreign runnable";
+            context.exception = std::current_exception();
+            call_exception_handler(context);
+        }
+    }
+}
+
+void EventLoop::run_timed(Runnable& runnable) {
+    // A task may be gone afterwards, and its name with it.
+    const std::string name = detail::describe_runnable(runnable);
+    const auto before = std::chrono::steady_clock::now();
+    runnable.run_(runnable, Runnable::Turn::run);
+    const Duration took = std::chrono::steady_clock::now() - before;
+    if (took >= slow_callback_duration) {
+        char seconds[32];
+        std::snprintf(seconds, sizeof seconds, "%.3f",
+                      std::chrono::duration<double>(took).count());
+        detail::log(LogLevel::warning, "Executing " + name + " took " + seconds + " seconds");
+    }
+}
+
+// ---- scheduling
+
+void EventLoop::check_thread() const {
+    if (debug_ && running_ && thread_ != std::this_thread::get_id()) {
+        throw RuntimeError(
+            "Non-thread-safe operation invoked on an event loop other than the current one: use "
+            "call_soon_threadsafe() from other threads");
+    }
+}
+
+Handle EventLoop::schedule_soon(detail::HandleState* owned) {
+    const Handle handle(owned);
+    check_open();
+    check_thread();
+    if (intake_waiting_.load(std::memory_order_acquire)) [[unlikely]] {
+        drain_intake();  // what another thread scheduled before must run before
+    }
+    owned->loop = this;
+    owned->retain();
+    ready_.push_back(*owned);
+    return handle;
+}
+
+void EventLoop::call_soon(Runnable& runnable) {
+    check_open();
+    check_thread();
+    if (runnable.scheduled()) {
+        throw RuntimeError("this Runnable is scheduled already; wait until it has run");
+    }
+    ready_.push_back(runnable);
+}
+
+TimerHandle EventLoop::schedule_at(TimePoint when, detail::HandleState* owned) {
+    const TimerHandle handle(owned);
+    check_open();
+    check_thread();
+    owned->loop = this;
+    owned->when = when;
+    scheduled_.push(when, *owned);
+    owned->retain();
+    return handle;
+}
+
+ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) {
+    const ThreadSafeHandle handle(owned);  // with the object's own reference: the queue's
+    owned->loop = this;
+    bool first = false;
+    {
+        const std::lock_guard lock(intake_mutex_);
+        if (intake_closed_) {
+            owned->release();
+            throw_closed();
+        }
+        first = intake_.empty();
+        intake_.push_back(owned);
+        if (first) {
+            intake_waiting_.store(true, std::memory_order_release);
+            poller_->wake();
+        }
+    }
+    return handle;
+}
+
+void EventLoop::drain_intake() {
+    {
+        const std::lock_guard lock(intake_mutex_);
+        intake_waiting_.store(false, std::memory_order_relaxed);
+        draining_.swap(intake_);
+    }
+    for (detail::ThreadSafeState* state : draining_) {
+        ready_.push_back(*state);
+    }
+    draining_.clear();
+}
+
+// ---- errors
+
+void EventLoop::default_exception_handler(const ErrorContext& context) {
+    std::string text = context.message.empty() ? "Unhandled exception in event loop"
+                                               : context.message;
+    if (context.future) {
+        text += "\nfuture: " + repr(context.future);
+    }
+    if (context.handle) {
+        text += "\nhandle: " + repr(context.handle);
+    }
+    if (context.created_at.line() != 0) {
+        text += std::string("\ncreated at ") + context.created_at.file_name() + ":" +
+                std::to_string(context.created_at.line());
+    }
+    if (context.exception != nullptr) {
+        text += "\n" + describe_exception(context.exception);
+    }
+    detail::log(LogLevel::error, text);
+}
+
+void EventLoop::call_exception_handler(const ErrorContext& context) {
+    if (exception_handler_) {
+        try {
+            // A copy: the handler may replace itself.
+            const ExceptionHandler handler = exception_handler_;
+            handler(*this, context);
+            return;
+        } catch (const LoopBreak&) {
+            throw;
+        } catch (...) {
+            ErrorContext nested;
+            nested.message = "Unhandled error in exception handler, which was told: " +
+                             context.message;
+            nested.exception = std::current_exception();
+            try {
+                default_exception_handler(nested);
+            } catch (...) {
+                detail::log(LogLevel::error, "Exception in default exception handler");
+            }
+            return;
+        }
+    }
+    try {
+        default_exception_handler(context);
+    } catch (...) {
+        detail::log(LogLevel::error, "Exception in default exception handler");
+    }
+}
+
+// ---- embedding
+
+void EventLoop::prepare_to_block() {
+    check_open();
+    std::optional<Duration> timeout = poll_timeout(std::nullopt);
+    if (intake_waiting_.load(std::memory_order_acquire)) {
+        timeout = Duration::zero();
+    }
+    poller_->arm(timeout);
+}
+
+void EventLoop::set_block_hooks(std::function<void()> before, std::function<void()> after) {
+    before_block_ = std::move(before);
+    after_block_ = std::move(after);
+}
+
+// ---- module functions
+
+void eager_task_factory(EventLoop&, TaskOptions& options) {
+    if (!options.eager_start) {
+        options.eager_start = true;
+    }
+}
+
+EventLoop& get_running_loop() {
+    EventLoop* const loop = detail::thread_state.running_loop;
+    if (loop == nullptr) {
+        throw RuntimeError(
+            "no running event loop in this thread: call this from a coroutine or callback, or "
+            "start one with asyncio::run()");
+    }
+    return *loop;
+}
+
+EventLoop* get_running_loop_or_null() noexcept {
+    return detail::thread_state.running_loop;
+}
+
+namespace detail {
+
+void LoopAccess::apply_task_factory(EventLoop& loop, TaskOptions& options) {
+    if (loop.task_factory_) {
+        // A copy: the factory may replace itself.
+        const TaskFactory factory = loop.task_factory_;
+        factory(loop, options);
+    }
+}
+
+}  // namespace detail
+}  // namespace asyncio::inline v0

@@ -1,0 +1,185 @@
+// Handles: one call, run once or cancelled. Follows CPython's asyncio/events.py.
+#include <asyncio/event_loop.hpp>
+#include <asyncio/handle.hpp>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+HandleState::~HandleState() = default;
+
+void HandleState::cancel() noexcept {
+    if (cancelled_ || finished_) {
+        return;
+    }
+    cancelled_ = true;
+    if (armed()) {
+        loop->scheduled_.remove(*this);
+        drop();
+        release();  // the heap's reference
+        return;
+    }
+    if (!running_) {
+        drop();
+    }
+}
+
+void HandleState::run(Runnable& self, Turn turn) {
+    auto& handle = static_cast<HandleState&>(self);
+    if (turn == Turn::run && !handle.cancelled_) {
+        try {
+            handle.execute();
+        } catch (...) {
+            handle.finished_ = true;
+            handle.drop();
+            handle.release();
+            throw;
+        }
+    }
+    handle.finished_ = true;
+    handle.drop();
+    handle.release();
+}
+
+void HandleState::execute() {
+    const ContextScope scope(context);
+    running_ = true;
+    try {
+        call();
+    } catch (const LoopBreak&) {
+        running_ = false;
+        throw;
+    } catch (...) {
+        ErrorContext report;
+        report.message = "Exception in callback " + describe();
+        report.exception = std::current_exception();
+        report.handle = Handle(this);
+        report.created_at = created_at;
+        loop->call_exception_handler(report);
+    }
+    running_ = false;
+}
+
+std::string HandleState::describe() const {
+    std::string text = armed() ? "<TimerHandle" : "<Handle";
+    text += cancelled_ ? " cancelled" : "";
+    if (created_at.line() != 0) {
+        text += std::string(" created at ") + created_at.file_name() + ":" +
+                std::to_string(created_at.line());
+    }
+    return text + ">";
+}
+
+// ---- calls from other threads
+
+ThreadSafeState::~ThreadSafeState() = default;
+
+void ThreadSafeState::run(Runnable& self, Turn turn) {
+    auto& state = static_cast<ThreadSafeState&>(self);
+    struct Reference {
+        ThreadSafeState& state;
+        ~Reference() { state.release(); }
+    } const reference{state};
+    state.runner_ = std::this_thread::get_id();
+    Phase expected = Phase::pending;
+    if (turn == Turn::discard ||
+        !state.phase_.compare_exchange_strong(expected, Phase::running)) {
+        return;
+    }
+    struct Running {
+        ThreadSafeState& state;
+        ~Running() {
+            state.phase_.store(Phase::finished);
+            state.phase_.notify_all();
+        }
+    } const running{state};
+    const ContextScope scope(state.context);
+    try {
+        state.call();
+    } catch (const LoopBreak&) {
+        throw;
+    } catch (...) {
+        ErrorContext report;
+        report.message = "Exception in callback from another thread";
+        report.exception = std::current_exception();
+        state.loop->call_exception_handler(report);
+    }
+}
+
+void ThreadSafeState::cancel() noexcept {
+    Phase expected = Phase::pending;
+    if (!phase_.compare_exchange_strong(expected, Phase::cancelled)) {
+        settled_phase();
+    }
+}
+
+bool ThreadSafeState::cancelled() noexcept {
+    return settled_phase() == Phase::cancelled;
+}
+
+ThreadSafeState::Phase ThreadSafeState::settled_phase() noexcept {
+    Phase phase = phase_.load();
+    while (phase == Phase::running && runner_ != std::this_thread::get_id()) {
+        phase_.wait(Phase::running);
+        phase = phase_.load();
+    }
+    return phase;
+}
+
+}  // namespace detail
+
+Handle::Handle(const Handle& other) noexcept : state_(other.state_) {
+    if (state_ != nullptr) {
+        state_->retain();
+    }
+}
+
+Handle::~Handle() {
+    if (state_ != nullptr) {
+        state_->release();
+    }
+}
+
+void Handle::cancel() const noexcept {
+    if (state_ != nullptr) {
+        state_->cancel();
+    }
+}
+
+bool Handle::cancelled() const noexcept {
+    return state_ != nullptr && state_->cancelled();
+}
+
+Context Handle::get_context() const {
+    if (!state_->context) {
+        state_->context = detail::ContextPtr(new detail::ContextData(nullptr));
+    }
+    return detail::ContextAccess::make(state_->context);
+}
+
+std::string repr(const Handle& handle) {
+    return handle.state_ == nullptr ? "<Handle>" : handle.state_->describe();
+}
+
+ThreadSafeHandle::ThreadSafeHandle(const ThreadSafeHandle& other) noexcept : state_(other.state_) {
+    if (state_ != nullptr) {
+        state_->retain();
+    }
+}
+
+ThreadSafeHandle::~ThreadSafeHandle() {
+    if (state_ != nullptr) {
+        state_->release();
+    }
+}
+
+void ThreadSafeHandle::cancel() const noexcept {
+    if (state_ != nullptr) {
+        state_->cancel();
+    }
+}
+
+bool ThreadSafeHandle::cancelled() const noexcept {
+    return state_ != nullptr && state_->cancelled();
+}
+
+}  // namespace asyncio::inline v0

@@ -1,0 +1,294 @@
+// Tasks: steps, and how a coroutine's end becomes a future's. Follows Task.__step and __wakeup of
+// CPython's asyncio/tasks.py.
+#include <asyncio/log.hpp>
+#include <asyncio/task.hpp>
+#include <atomic>
+#include <ostream>
+
+#include "base/exception_type.hpp"
+#include "base/function_name.hpp"
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+namespace {
+
+// Ids are taken from the process in blocks, so that creating a task needs no atomic operation.
+constexpr std::uint64_t id_block_size = 256;
+constinit std::atomic<std::uint64_t> next_id_block{1};
+
+}  // namespace
+
+void TaskName::set(std::string name) {
+    auto* text = new std::string(std::move(name));
+    if ((bits_ & 1) == 0) {
+        clear();
+    }
+    bits_ = reinterpret_cast<std::uintptr_t>(text);
+}
+
+std::string TaskName::get() const {
+    if ((bits_ & 1) == 0) {
+        return *reinterpret_cast<const std::string*>(bits_);
+    }
+    return "Task-" + std::to_string(bits_ >> 1);
+}
+
+void TaskName::clear() noexcept {
+    delete reinterpret_cast<std::string*>(bits_);
+}
+
+void TaskState::refill_ids(EventLoop& loop) noexcept {
+    loop.next_task_id_ = next_id_block.fetch_add(id_block_size, std::memory_order_relaxed);
+    loop.task_id_end_ = loop.next_task_id_ + id_block_size;
+}
+
+void TaskState::return_ids(EventLoop& loop) noexcept {
+    // Possible only if no other loop took ids since: then the next loop goes on without a gap.
+    std::uint64_t expected = loop.task_id_end_;
+    if (expected != 0) {
+        next_id_block.compare_exchange_strong(expected, loop.next_task_id_);
+        loop.task_id_end_ = loop.next_task_id_ = 0;
+    }
+}
+
+TaskState::~TaskState() = default;
+
+void TaskState::start(Frame* root, Receiver* receiver, TaskOptions& options) {
+    if (!options.name.empty()) {
+        name_.set(std::move(options.name));
+    }
+    root->receiver = receiver;
+    leaf_ = root;
+    context_ = options.context ? ContextPtr(ContextAccess::data(*options.context)).leak()
+                               : copy_current_context().leak();
+    retain();
+    loop_->tasks_.push_back(*this);
+    if (options.eager_start.value_or(false) && loop_->running_) {
+        eager_start();
+    } else {
+        loop_->ready_.push_back(*this);
+    }
+}
+
+void TaskState::eager_start() {
+    // The creator is in the middle of its own step: the trampoline's target is its own.
+    ThreadState& thread = thread_state;
+    Frame* const next = std::exchange(thread.next, nullptr);
+    Driver* const creator = thread.driver;
+    try {
+        step();
+    } catch (...) {
+        thread.next = next;
+        thread.driver = creator;
+        throw;
+    }
+    thread.next = next;
+}
+
+void TaskState::run(Runnable& self, Turn turn) {
+    if (turn == Turn::run) {
+        static_cast<TaskState&>(self).step();
+    }
+}
+
+void TaskState::step() {
+    CancelTarget* const awaited = std::exchange(waiting_, nullptr);
+    if ((Driver::flags_ & Driver::flag_must_cancel) != 0) [[unlikely]] {
+        deliver_must_cancel(awaited);
+    }
+    run_chain();
+    if (ended()) {
+        end_step();
+    } else if ((Driver::flags_ & Driver::flag_must_cancel) != 0 && waiting_ != nullptr)
+        [[unlikely]] {
+        if (waiting_->cancel(cancel_message_)) {
+            clear_must_cancel();
+        }
+    }
+}
+
+void TaskState::deliver_must_cancel(CancelTarget* awaited) {
+    clear_must_cancel();
+    bool cancelled_anyway = false;
+    const auto is_cancelled_error = [](const std::exception_ptr& error) {
+        return error != nullptr && classify(error) == ExceptionClass::cancelled;
+    };
+    if ((Driver::flags_ & Driver::flag_pending) != 0) {
+        cancelled_anyway = is_cancelled_error(error());
+    } else if (awaited != nullptr && awaits_future(wait_kind_)) {
+        auto& future = static_cast<FutureState&>(*awaited);
+        cancelled_anyway =
+            future.cancelled() || (future.failed() && is_cancelled_error(future.error()));
+        future.mark_retrieved();
+    }
+    if (!cancelled_anyway) {
+        deliver(std::make_exception_ptr(CancelledError(cancel_message_, leaf_->at)));
+    }
+}
+
+void TaskState::end_step() {
+    std::exception_ptr loop_break;
+    Frame* const root = leaf_;
+    // From here on the field only tells where the coroutine's function is.
+    ended_function_ = root->function;
+    root->handle().destroy();
+    release_callable();
+    const StatePtr<TaskState> alive(this);
+    TaskNode::unlink();
+    FutureState::release();
+    if (error() == nullptr) {
+        if ((Driver::flags_ & Driver::flag_must_cancel) != 0) {
+            clear_must_cancel();
+            clear_value();
+            finish_cancelled(cancel_message_);
+        } else {
+            finish_with_value();
+        }
+        return;
+    }
+    switch (classify(error())) {
+        case ExceptionClass::cancelled:
+            finish_cancelled(CancelMessage());
+            break;
+        case ExceptionClass::loop_break:
+            loop_break = error();
+            finish_with_error();
+            std::rethrow_exception(loop_break);
+        case ExceptionClass::ordinary:
+            finish_with_error();
+            break;
+    }
+}
+
+int TaskState::uncancel() noexcept {
+    if (cancels_requested_ > 0) {
+        --cancels_requested_;
+        if (cancels_requested_ == 0) {
+            clear_must_cancel();
+        }
+    }
+    return static_cast<int>(cancels_requested_);
+}
+
+void TaskState::cancel_forcibly() {
+    ++cancels_requested_;
+    Driver::flags_ |= Driver::flag_must_cancel;
+    if (waiting_ != nullptr && Driver::scheduled()) {
+        Driver::unlink();
+        waiting_ = nullptr;
+        wake();
+    }
+}
+
+void TaskState::destroy_pending() noexcept {
+    if (Driver::scheduled()) {
+        Driver::unlink();
+    }
+    waiting_ = nullptr;
+    const StatePtr<TaskState> alive(this);
+    TaskNode::unlink();
+    FutureState::release();
+    Frame* const leaf = leaf_;
+    Frame* root = leaf;
+    while (root->caller != nullptr) {
+        root = root->caller;
+    }
+    ended_function_ = root->function;
+    Driver::flags_ |= Driver::flag_ended;
+    destroy_chain(leaf);
+    release_callable();
+}
+
+Context TaskState::context() {
+    if (context_ == nullptr) {
+        context_ = new ContextData(nullptr);
+    }
+    context_->retain();
+    return ContextAccess::make(ContextPtr(context_));
+}
+
+std::vector<StackEntry> TaskState::stack() const {
+    std::vector<StackEntry> entries;
+    if (ended() || leaf_ == nullptr) {
+        return entries;
+    }
+    for (const Frame* frame = leaf_; frame != nullptr; frame = frame->caller) {
+        entries.push_back({function_name(frame->function), frame->at.file_name(),
+                           static_cast<unsigned>(frame->at.line())});
+    }
+    return {entries.rbegin(), entries.rend()};
+}
+
+std::coroutine_handle<> TaskState::root_handle() const noexcept {
+    if (ended() || leaf_ == nullptr) {
+        return nullptr;
+    }
+    Frame* frame = leaf_;
+    while (frame->caller != nullptr) {
+        frame = frame->caller;
+    }
+    return frame->handle();
+}
+
+std::source_location TaskState::function() const noexcept {
+    if (ended()) {
+        return ended_function_;
+    }
+    const Frame* frame = leaf_;
+    while (frame != nullptr && frame->caller != nullptr) {
+        frame = frame->caller;
+    }
+    return frame == nullptr ? std::source_location() : frame->function;
+}
+
+}  // namespace detail
+
+std::vector<StackEntry> AnyTask::get_stack(std::optional<std::size_t> limit) const {
+    std::vector<StackEntry> entries = task().stack();
+    if (limit && entries.size() > *limit) {
+        entries.erase(entries.begin(),
+                      entries.end() - static_cast<std::vector<StackEntry>::difference_type>(*limit));
+    }
+    return entries;
+}
+
+void AnyTask::print_stack(std::ostream& out, std::optional<std::size_t> limit) const {
+    const std::vector<StackEntry> entries = get_stack(limit);
+    if (entries.empty()) {
+        out << "No stack for " << repr(*this) << '\n';
+        return;
+    }
+    out << "Stack for " << repr(*this) << " (most recent call last):\n";
+    for (const StackEntry& entry : entries) {
+        out << "  File \"" << entry.file << "\", line " << entry.line << ", in " << entry.function
+            << '\n';
+    }
+}
+
+AnyTask current_task() {
+    return current_task(get_running_loop());
+}
+
+AnyTask current_task(EventLoop& loop) {
+    Driver* const driver = detail::thread_state.driver;
+    if (driver == nullptr || detail::thread_state.running_loop != &loop) {
+        return {};
+    }
+    detail::TaskState* const task = detail::task_state_of(*driver);
+    return task == nullptr ? AnyTask() : detail::HandleAccess::make<AnyTask>(task);
+}
+
+std::vector<AnyTask> all_tasks() {
+    return all_tasks(get_running_loop());
+}
+
+std::vector<AnyTask> all_tasks(EventLoop& loop) {
+    std::vector<AnyTask> tasks;
+    detail::LoopAccess::tasks(loop).for_each([&tasks](detail::TaskState& task) {
+        tasks.push_back(detail::HandleAccess::make<AnyTask>(&task));
+    });
+    return tasks;
+}
+
+}  // namespace asyncio::inline v0

@@ -1,0 +1,66 @@
+// add_reader and add_writer: a callback for as long as a descriptor is ready.
+#include <asyncio/event_loop.hpp>
+
+namespace asyncio::inline v0 {
+
+namespace {
+
+// What the poller holds for one add_reader or add_writer. Freed when it is removed, or when its
+// turn comes after that.
+class Watcher final : public IoOperation, public detail::Pooled {
+public:
+    Watcher(int fd, IoDirection direction, detail::HandleState* owned) noexcept
+        : IoOperation(&Watcher::run, fd, direction, true), handle_(owned) {}
+    ~Watcher() { handle_->release(); }
+
+    static Watcher* from(IoOperation* operation) noexcept {
+        return operation != nullptr && operation->runs(&Watcher::run)
+                   ? static_cast<Watcher*>(operation)
+                   : nullptr;
+    }
+
+private:
+    static void run(Runnable& self, Turn turn) {
+        auto& watcher = static_cast<Watcher&>(self);
+        if (turn == Turn::run) {
+            // The callback may remove this watcher; the handle must survive that.
+            detail::HandleState* const handle = watcher.handle_;
+            handle->retain();
+            struct Reference {
+                detail::HandleState* handle;
+                ~Reference() { handle->release(); }
+            } const reference{handle};
+            handle->execute();
+        }
+    }
+
+    detail::HandleState* handle_;
+};
+
+}  // namespace
+
+void EventLoop::watch(int fd, IoDirection direction, detail::HandleState* owned) {
+    owned->retain();
+    owned->loop = this;
+    auto watcher = std::make_unique<Watcher>(fd, direction, owned);
+    check_open();
+    check_thread();
+    unwatch(fd, direction);
+    poller_->start(*watcher);
+    watcher.release();
+}
+
+bool EventLoop::unwatch(int fd, IoDirection direction) noexcept {
+    if (closed_) {
+        return false;
+    }
+    Watcher* const watcher = Watcher::from(poller_->watching(fd, direction));
+    if (watcher == nullptr) {
+        return false;
+    }
+    poller_->cancel(*watcher);
+    delete watcher;
+    return true;
+}
+
+}  // namespace asyncio::inline v0
