@@ -261,6 +261,7 @@ private:
     friend class detail::ThreadSafeState;
     friend struct detail::DoneCallback;
     friend struct detail::LoopAccess;
+    friend class Runner;
     friend struct EventLoopDeleter;
     friend ASYNCIO_API EventLoopPtr new_event_loop(LoopOptions options);
 
@@ -305,6 +306,8 @@ private:
     void run_ready();
     void run_timed(Runnable& runnable);
     void drain_intake();
+    // Has `on_interrupt_` called in the next iteration. Async-signal-safe.
+    void interrupt() noexcept;
     void check_can_run() const;
     void run_until_done(detail::FutureState& future, bool new_task);
     void discard_scheduled() noexcept;
@@ -336,13 +339,17 @@ private:
     ExceptionHandler exception_handler_;
     std::function<void()> before_block_;
     std::function<void()> after_block_;
+    std::function<void()> on_interrupt_;
 
     // Guarded by intake_mutex_, except the flag, which is set under it and read without.
     std::mutex intake_mutex_;
     std::vector<detail::ThreadSafeState*> intake_;
     std::atomic<bool> intake_waiting_{false};
     bool intake_closed_ = false;
-    std::vector<detail::ThreadSafeState*> draining_;
+    std::vector<detail::ThreadSafeState*> draining_;  // loop thread only
+
+    // Written by a signal handler; taken by drain_intake.
+    std::atomic<int> interrupts_{0};
 };
 
 namespace detail {

@@ -45,6 +45,7 @@ public:
         requires detail::CoroFunction<F, Args...>
     auto run(F&& function, Args&&... args);
 
+    /// The loop; the first use makes it. Raises: RuntimeError if the runner is closed.
     EventLoop& get_loop();
     /// Idempotent.
     void close();
@@ -54,6 +55,7 @@ private:
     // Runs the loop until `task` is done, with Ctrl-C arranged for.
     void run_main(const AnyTask& task);
     void initialise();
+    void cancel_all_tasks();
 
     enum class State : std::uint8_t { created, initialised, closed };
 
@@ -61,7 +63,25 @@ private:
     EventLoopPtr loop_;
     std::optional<Context> context_;
     State state_ = State::created;
+    int interrupt_count_ = 0;
 };
+
+namespace detail {
+
+// Closes the runner by hand, so that what breaks the loop during the teardown reaches the caller.
+template <class F>
+auto run_and_close(Runner& runner, F&& body) {
+    if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
+        body();
+        runner.close();
+    } else {
+        auto result = body();
+        runner.close();
+        return result;
+    }
+}
+
+}  // namespace detail
 
 /// Runs a coroutine in a new loop, tears everything down and returns the result. The form with a
 /// function owns it and its arguments: `run(serve, 8080)`.
@@ -71,13 +91,15 @@ private:
 template <class T>
 T run(Coro<T> main, RunOptions options = {}) {
     Runner runner(std::move(options));
-    return runner.run(std::move(main));
+    return detail::run_and_close(runner, [&] { return runner.run(std::move(main)); });
 }
 template <class F, class... Args>
     requires detail::CoroFunction<F, Args...>
 auto run(F&& function, Args&&... args) {
     Runner runner;
-    return runner.run(std::forward<F>(function), std::forward<Args>(args)...);
+    return detail::run_and_close(runner, [&] {
+        return runner.run(std::forward<F>(function), std::forward<Args>(args)...);
+    });
 }
 
 template <class T>

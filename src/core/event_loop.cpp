@@ -410,6 +410,15 @@ void EventLoop::drain_intake() {
         ready_.push_back(*state);
     }
     draining_.clear();
+    for (int count = interrupts_.exchange(0); count > 0 && on_interrupt_; --count) {
+        call_soon([this] { on_interrupt_(); });
+    }
+}
+
+void EventLoop::interrupt() noexcept {
+    interrupts_.fetch_add(1);
+    intake_waiting_.store(true);
+    poller_->wake();
 }
 
 // ---- errors

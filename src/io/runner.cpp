@@ -1,0 +1,149 @@
+// run and Runner. Follows CPython's asyncio/runners.py.
+#include <asyncio/log.hpp>
+#include <asyncio/runners.hpp>
+#include <vector>
+
+#include "io/interrupt.hpp"
+
+namespace asyncio::inline v0 {
+
+namespace {
+
+// Tasks may start others while they are cancelled. Each round cancels what the one before left;
+// a program that needs more than this makes tasks for ever.
+constexpr int teardown_rounds_max = 100;
+
+// Runs the loop until every task is done.
+void wait_for_all(EventLoop& loop, const std::vector<AnyTask>& tasks) {
+    const Future<void> finished = loop.create_future<void>();
+    std::size_t left = tasks.size();
+    for (const AnyTask& task : tasks) {
+        task.add_done_callback([&finished, &left] {
+            if (--left == 0) {
+                finished.set_result();
+            }
+        });
+    }
+    loop.run_until_complete(finished);
+}
+
+void report(EventLoop& loop, const char* message, const AnyTask& task, std::exception_ptr error) {
+    ErrorContext context;
+    context.message = message;
+    context.exception = std::move(error);
+    context.future = task;
+    context.created_at = task.created_at();
+    loop.call_exception_handler(context);
+}
+
+}  // namespace
+
+Runner::Runner(RunOptions options) : options_(std::move(options)) {}
+
+Runner::~Runner() {
+    try {
+        close();
+    } catch (...) {
+        // The exception that is on its way out, if any, matters more than this one.
+        detail::log(LogLevel::error, "while closing a Runner: " +
+                                         describe_exception(std::current_exception()));
+    }
+}
+
+void Runner::check_can_run() const {
+    if (detail::thread_state.running_loop != nullptr) {
+        throw RuntimeError(
+            "run() cannot be called from a running event loop: co_await the coroutine, or make it "
+            "a task with create_task()");
+    }
+}
+
+void Runner::initialise() {
+    if (state_ == State::closed) {
+        throw RuntimeError("Runner is closed: make another one");
+    }
+    if (state_ == State::initialised) {
+        return;
+    }
+    loop_ = options_.loop_factory ? options_.loop_factory() : new_event_loop();
+    if (options_.debug.has_value()) {
+        loop_->set_debug(*options_.debug);
+    }
+    context_ = copy_context();
+    state_ = State::initialised;
+}
+
+EventLoop& Runner::get_loop() {
+    initialise();
+    return *loop_;
+}
+
+void Runner::run_main(const AnyTask& task) {
+    interrupt_count_ = 0;
+    loop_->on_interrupt_ = [this, &task] {
+        if (++interrupt_count_ == 1 && !task.done()) {
+            task.cancel();
+        } else {
+            throw KeyboardInterrupt();
+        }
+    };
+    struct HookScope {
+        EventLoop& loop;
+        ~HookScope() { loop.on_interrupt_ = nullptr; }
+    } const hook_scope{*loop_};
+    const detail::InterruptScope interrupt_scope([loop = loop_.get()] { loop->interrupt(); });
+    loop_->run_until_done(detail::HandleAccess::state(task), true);
+    if (interrupt_count_ > 0 && task.cancelled() && task.uncancel() == 0) {
+        throw KeyboardInterrupt();
+    }
+}
+
+void Runner::cancel_all_tasks() {
+    for (int round = 0; round < teardown_rounds_max; ++round) {
+        const std::vector<AnyTask> tasks = all_tasks(*loop_);
+        if (tasks.empty()) {
+            return;
+        }
+        for (const AnyTask& task : tasks) {
+            try {
+                task.cancel();
+            } catch (const RuntimeError&) {
+                // Tasks that wait for each other in a circle: one of them must be torn out.
+                report(*loop_, "tasks wait for each other in a circle", task,
+                       std::current_exception());
+                static_cast<detail::TaskState&>(detail::HandleAccess::state(task))
+                    .cancel_forcibly();
+            }
+        }
+        wait_for_all(*loop_, tasks);
+        for (const AnyTask& task : tasks) {
+            if (!task.cancelled() && task.exception() != nullptr) {
+                report(*loop_, "unhandled exception during asyncio.run() shutdown", task,
+                       task.exception());
+            }
+        }
+    }
+    detail::log(LogLevel::error,
+                "tasks were still being created after " + std::to_string(teardown_rounds_max) +
+                    " rounds of cancelling all tasks; they are destroyed");
+}
+
+void Runner::close() {
+    if (state_ != State::initialised) {
+        state_ = State::closed;
+        return;
+    }
+    check_can_run();
+    state_ = State::closed;
+    try {
+        cancel_all_tasks();
+    } catch (...) {
+        loop_->close();
+        loop_.reset();
+        throw;
+    }
+    loop_->close();
+    loop_.reset();
+}
+
+}  // namespace asyncio::inline v0
