@@ -3,7 +3,9 @@
 
 #include <asyncio/clock.hpp>
 #include <asyncio/context.hpp>
+#include <asyncio/ensure_future.hpp>
 #include <asyncio/event_loop.hpp>
+#include <asyncio/exception_group.hpp>
 #include <asyncio/exceptions.hpp>
 #include <asyncio/foreign_driver.hpp>
 #include <asyncio/future.hpp>
@@ -14,4 +16,5 @@
 #include <asyncio/shield.hpp>
 #include <asyncio/sleep.hpp>
 #include <asyncio/task.hpp>
+#include <asyncio/task_group.hpp>
 #include <asyncio/waiter.hpp>

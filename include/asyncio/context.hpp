@@ -82,17 +82,13 @@ private:
 
 struct ContextAccess;
 
-// The slot that holds the current context: the running driver's, or the thread's.
-ASYNCIO_API ContextData*& current_context_slot() noexcept;
+// The slot that holds the current context: the running driver's, or the thread's (driver.hpp).
+ContextData*& current_context_slot() noexcept;
 ASYNCIO_API ContextValue context_lookup(const ContextKey& key) noexcept;
 ASYNCIO_API void context_assign(const std::shared_ptr<const ContextKey>& key, ContextValue value);
 // A copy of the current context; null, at no cost, when that is empty.
 ASYNCIO_API ContextPtr copy_context_data(const ContextData& data);
-inline ContextPtr copy_current_context() {
-    const ContextData* const current = current_context_slot();
-    return current == nullptr || current->mapping == nullptr ? ContextPtr()
-                                                             : copy_context_data(*current);
-}
+ContextPtr copy_current_context();
 
 // Puts `context` into the current slot for a scope.
 class ASYNCIO_API ContextScope {

@@ -58,17 +58,39 @@ struct Slot<T&> : Receiver {
     T* value = nullptr;
 };
 
+// How control passes from one coroutine of a chain to another without growing the stack. clang
+// guarantees the tail call at every optimisation level; elsewhere the suspension returns to the
+// driver's trampoline (Driver::run_chain), which resumes `thread_state.next`. Both kinds may meet
+// in one chain.
+#if defined(__clang__)
+using Transfer = std::coroutine_handle<>;
+inline Transfer transfer_to(Frame& frame) noexcept {
+    return frame.handle();
+}
+inline Transfer transfer_to_driver() noexcept {
+    return std::noop_coroutine();
+}
+#else
+using Transfer = void;
+inline Transfer transfer_to(Frame& frame) noexcept {
+    transfer_by_trampoline(frame);
+}
+inline Transfer transfer_to_driver() noexcept {}
+#endif
+
 struct FinalAwaiter {
     static bool await_ready() noexcept { return false; }
     template <std::derived_from<Frame> P>
-    static void await_suspend(std::coroutine_handle<P> handle) noexcept {
+    static Transfer await_suspend(std::coroutine_handle<P> handle) noexcept {
         Frame& frame = handle.promise();
-        ThreadState& thread = thread_state;
-        thread.next = frame.caller;
-        if (frame.caller == nullptr) {
-            thread.driver->leaf_ = &frame;
-            thread.driver->flags_ |= Driver::flag_ended;
+        Driver& driver = Driver::current();
+        if (frame.caller != nullptr) [[likely]] {
+            driver.leaf_ = frame.caller;  // this frame is about to be destroyed
+            return transfer_to(*frame.caller);
         }
+        driver.leaf_ = &frame;
+        driver.flags_ |= Driver::flag_ended;
+        return transfer_to_driver();
     }
     static void await_resume() noexcept {}
 };
@@ -81,7 +103,7 @@ struct InitialAwaiter {
     static void await_suspend(std::coroutine_handle<>) noexcept {}
     void await_resume() const {
         if (frame->caller == nullptr) {
-            Driver::current().throw_if_pending();
+            Driver::throw_if_pending();
         }
     }
 };
@@ -279,10 +301,10 @@ struct CoroAwaiter : Slot<T> {
     }
 
     template <std::derived_from<Frame> P>
-    void await_suspend(std::coroutine_handle<P> caller) noexcept {
+    Transfer await_suspend(std::coroutine_handle<P> caller) noexcept {
         child->caller = &caller.promise();
         child->receiver = static_cast<Slot<T>*>(this);
-        thread_state.next = child;
+        return transfer_to(*child);
     }
 
     T await_resume() {
@@ -307,6 +329,12 @@ concept AsCoro = requires(A&& source) { std::forward<A>(source).as_coro(); };
 template <class T>
 Coro<T> to_coro(Coro<T>&& coro) {
     return std::move(coro);
+}
+template <class T>
+Coro<T> to_coro(Coro<T>&) {
+    static_assert(sizeof(Coro<T>) == 0,
+                  "a coroutine object is used once: give it away with std::move(coro)");
+    return {};
 }
 template <AsCoro A>
 auto to_coro(A&& awaiter) {

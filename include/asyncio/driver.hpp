@@ -42,6 +42,8 @@ enum class WaitKind : std::uint8_t {
 namespace detail {
 
 struct FinalAwaiter;
+struct Frame;
+void transfer_by_trampoline(Frame& frame) noexcept;
 class FutureState;
 struct CancelWalk;
 struct InspectLayout;
@@ -88,7 +90,8 @@ ASYNCIO_API void destroy_chain(Frame* leaf) noexcept;
 /// suspends again or its outermost coroutine ends.
 ///
 /// Invariants:
-///  1. `leaf_` is the innermost suspended coroutine; after the end it is the outermost one.
+///  1. `leaf_` is the innermost suspended coroutine; while running it is one of the chain that has
+///     not ended, after the end the outermost one.
 ///  2. `waiting_` is what `leaf_` waits for, null while running, ready or not started.
 ///  3. The driver is scheduled, or linked into what it waits for, or running, or ended; never two
 ///     of these.
@@ -113,16 +116,22 @@ public:
         wait_kind_ = kind;
     }
 
+    /// As `park`, for a driver that waits for nothing but its next turn.
+    void park_ready(detail::Frame& leaf) noexcept {
+        ASYNCIO_ASSERT(waiting_ == nullptr);
+        leaf_ = &leaf;
+    }
+
     /// Schedules the next step, behind everything that is ready. Never runs anything itself.
     void wake() noexcept;
 
     /// Suspends `leaf` and makes its `co_await` throw `error` in the next step.
     void park_with_error(detail::Frame& leaf, std::exception_ptr error) noexcept;
 
-    /// Called by every awaiter when it resumes: throws what the driver was told to deliver.
-    void throw_if_pending() {
-        if ((flags_ & flag_pending) != 0) [[unlikely]] {
-            throw_pending();
+    /// Called by every awaiter when it resumes: throws what the running driver was told to deliver.
+    static void throw_if_pending() {
+        if (detail::thread_state.error_pending) [[unlikely]] {
+            current().throw_pending();
         }
     }
 
@@ -139,20 +148,31 @@ public:
 
 protected:
     Driver(Run run, std::uint8_t flags) noexcept : Runnable(run), flags_(flags) {}
-    ~Driver();
-
-    /// Resumes the chain until it suspends or ends.
-    void run_chain() noexcept {
-        detail::ThreadState& thread = detail::thread_state;
-        Driver* const outer = std::exchange(thread.driver, this);
-        detail::Frame* frame = leaf_;
-        do {
-            thread.next = nullptr;
-            frame->handle().resume();
-            frame = thread.next;
-        } while (frame != nullptr);
-        thread.driver = outer;
+    ~Driver() {
+        if (context_ != nullptr) [[unlikely]] {
+            context_->release();
+        }
     }
+
+    /// Resumes the chain until it suspends or ends. The caller restores the current driver.
+    void run_chain() noexcept {
+        announce_pending();
+        resume_leaf();
+        if ((flags_ & flag_transfer) != 0) [[unlikely]] {
+            run_trampoline();
+        }
+    }
+    // The first part; the rest is needed if it leaves flag_transfer set.
+    void resume_leaf() noexcept {
+        detail::thread_state.driver = this;
+        leaf_->handle().resume();
+    }
+    void announce_pending() const noexcept {
+        if ((flags_ & flag_pending) != 0) {
+            detail::thread_state.error_pending = true;
+        }
+    }
+    void run_trampoline() noexcept;
 
     /// Makes the next `throw_if_pending` of this driver throw.
     void deliver(std::exception_ptr error) noexcept;
@@ -163,6 +183,8 @@ protected:
     static constexpr std::uint8_t flag_ended = 2;
     static constexpr std::uint8_t flag_pending = 4;
     static constexpr std::uint8_t flag_must_cancel = 8;
+    static constexpr std::uint8_t flag_has_callable = 16;
+    static constexpr std::uint8_t flag_transfer = 32;  // thread_state.next is to be resumed
 
     // The second member is used once the coroutine is gone.
     union {
@@ -177,14 +199,36 @@ protected:
 
 private:
     friend struct detail::FinalAwaiter;
+    friend void detail::transfer_by_trampoline(detail::Frame& frame) noexcept;
     friend class Waiter;
     friend class detail::FutureState;
     friend struct detail::CancelWalk;
     friend struct detail::InspectLayout;
-    friend ASYNCIO_API detail::ContextData*& detail::current_context_slot() noexcept;
+    friend detail::ContextData*& detail::current_context_slot() noexcept;
     EventLoop& foreign_loop() const noexcept;
     [[noreturn]] void throw_pending();
     std::exception_ptr& pending_error() noexcept;
 };
 
+namespace detail {
+
+// Has the driver resume `frame` when the coroutine that runs has returned to it.
+inline void transfer_by_trampoline(Frame& frame) noexcept {
+    ThreadState& thread = thread_state;
+    thread.next = &frame;
+    thread.driver->flags_ |= Driver::flag_transfer;
+}
+
+inline ContextData*& current_context_slot() noexcept {
+    ThreadState& thread = thread_state;
+    return thread.driver != nullptr ? thread.driver->context_ : thread.context;
+}
+
+inline ContextPtr copy_current_context() {
+    const ContextData* const current = current_context_slot();
+    return current == nullptr || current->mapping == nullptr ? ContextPtr()
+                                                             : copy_context_data(*current);
+}
+
+}  // namespace detail
 }  // namespace asyncio::inline v0

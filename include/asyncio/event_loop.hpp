@@ -32,6 +32,14 @@ protected:
     ~CompositeNode() = default;
 };
 struct LoopAccess;
+struct InspectLayout;
+
+// Whether a callable makes sense as a callback: one that returns a coroutine would do nothing.
+template <class F>
+inline constexpr bool is_callback = !CoroLike<std::invoke_result_t<F&>>;
+
+// What a loop is doing, for tools that look from outside: its tasks only change while `running`.
+enum class LoopPhase : std::uint32_t { idle, polling, running };
 
 }  // namespace detail
 
@@ -162,11 +170,23 @@ public:
         const TimePoint when = time() + detail::to_duration(delay);
         return schedule_at(when, new_handle(std::move(callback), here, nullptr));
     }
+    template <class Rep, class Period, std::invocable F>
+    TimerHandle call_later(std::chrono::duration<Rep, Period> delay, F callback,
+                           const Context& context,
+                           std::source_location here = std::source_location::current()) {
+        const TimePoint when = time() + detail::to_duration(delay);
+        return schedule_at(when, new_handle(std::move(callback), here, &context));
+    }
     /// Calls `callback()` at a time on the loop's clock.
     template <std::invocable F>
     TimerHandle call_at(TimePoint when, F callback,
                         std::source_location here = std::source_location::current()) {
         return schedule_at(when, new_handle(std::move(callback), here, nullptr));
+    }
+    template <std::invocable F>
+    TimerHandle call_at(TimePoint when, F callback, const Context& context,
+                        std::source_location here = std::source_location::current()) {
+        return schedule_at(when, new_handle(std::move(callback), here, &context));
     }
 
     /// As call_soon, from any thread or from a signal-free foreign context; wakes the loop. Calls
@@ -188,10 +208,9 @@ public:
     template <class T>
     Future<T> create_future(std::source_location here = std::source_location::current());
 
-    template <class... Args>
-        requires((sizeof...(Args) == 1 && (detail::CoroLike<Args> && ...)) ||
-                 detail::CoroFunction<Args...>)
-    auto create_task(Args&&... args);
+    template <class First, class... Args>
+        requires(!std::same_as<std::remove_cvref_t<First>, TaskOptions>)
+    auto create_task(First&& first, Args&&... args);
     template <class... Args>
     auto create_task(TaskOptions options, Args&&... args);
 
@@ -237,8 +256,8 @@ public:
     // ---- embedding
 
     /// A descriptor that is readable when `run_once(0s)` has something to do, provided that
-    /// `prepare_to_block` was called since the last iteration.
-    int fileno() const noexcept { return poller_->fileno(); }
+    /// `prepare_to_block` was called since the last iteration; -1 on a closed loop.
+    int fileno() const noexcept { return closed_ ? -1 : poller_->fileno(); }
     void prepare_to_block();
     /// Called around every poll that may block, for instance to release an interpreter's lock.
     void set_block_hooks(std::function<void()> before, std::function<void()> after);
@@ -261,6 +280,7 @@ private:
     friend class detail::ThreadSafeState;
     friend struct detail::DoneCallback;
     friend struct detail::LoopAccess;
+    friend struct detail::InspectLayout;
     friend class Runner;
     friend struct EventLoopDeleter;
     friend ASYNCIO_API EventLoopPtr new_event_loop(LoopOptions options);
@@ -276,6 +296,10 @@ private:
 
     template <class F>
     detail::HandleState* new_handle(F callback, std::source_location here, const Context* context) {
+        static_assert(detail::is_callback<F>,
+                      "a callback cannot be a coroutine function, because nobody would await the "
+                      "coroutine: use create_task(function, args...)");
+        detail::check_callback<F>();
         auto* handle = new detail::HandleStateOf<F>(std::move(callback));
         handle->created_at = here;
         handle->context = context != nullptr ? detail::ContextAccess::data(*context)
@@ -300,6 +324,8 @@ private:
     void iterate(std::optional<Duration> limit);
     bool may_skip_poll() noexcept;
     void poll(std::optional<Duration> limit);
+    void wait_in_poller(std::optional<Duration> timeout);
+    void set_phase(detail::LoopPhase phase) noexcept;
     void jump_to_next_deadline(std::optional<Duration> limit);
     std::optional<Duration> poll_timeout(std::optional<Duration> limit) const;
     void expire_timers();
@@ -308,6 +334,9 @@ private:
     void drain_intake();
     // Has `on_interrupt_` called in the next iteration. Async-signal-safe.
     void interrupt() noexcept;
+    // Number of interrupts that were not delivered; none is delivered afterwards.
+    int take_interrupts() noexcept;
+    void call_custom_handler(const ErrorContext& context);
     void check_can_run() const;
     void run_until_done(detail::FutureState& future, bool new_task);
     void discard_scheduled() noexcept;
@@ -340,6 +369,7 @@ private:
     std::function<void()> before_block_;
     std::function<void()> after_block_;
     std::function<void()> on_interrupt_;
+    int interrupts_due_ = 0;
 
     // Guarded by intake_mutex_, except the flag, which is set under it and read without.
     std::mutex intake_mutex_;
@@ -350,6 +380,15 @@ private:
 
     // Written by a signal handler; taken by drain_intake.
     std::atomic<int> interrupts_{0};
+
+    // Written by the loop's thread for readers outside the process (src/inspect): what is read
+    // between two equal epochs, both in a phase other than `running`, did not change meanwhile.
+    std::atomic<std::uint64_t> epoch_{0};  // iterations begun
+    std::atomic<detail::LoopPhase> phase_{detail::LoopPhase::idle};
+    std::int32_t thread_id_ = 0;  // the kernel's; 0 while the loop does not run
+
+    // Guarded by the registry's mutex: the next of the process's loops.
+    EventLoop* next_loop_ = nullptr;
 };
 
 namespace detail {
@@ -365,7 +404,9 @@ struct ThreadSafeStateOf final : ThreadSafeState {
 
 template <std::invocable F>
 ThreadSafeHandle EventLoop::call_soon_threadsafe(F callback) {
+    detail::check_callback<F>();
     auto* state = new detail::ThreadSafeStateOf<F>(std::move(callback));
+    state->context = detail::copy_current_context();
     return schedule_threadsafe(state);
 }
 

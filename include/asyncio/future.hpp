@@ -90,11 +90,15 @@ public:
     }
     // The result was moved out: later retrievers get an error instead of an empty value.
     void set_moved() noexcept { flags_ |= flag_moved; }
+    std::exception_ptr moved_out_error() const;
     bool failed() const noexcept { return (flags_ & flag_failed) != 0; }
     // The CancelledError that a retriever of a cancelled future gets (_make_cancelled_error).
     std::exception_ptr make_cancelled_error();
     const CancelMessage& cancel_message() const noexcept { return cancel_message_; }
     void mark_retrieved() noexcept { flags_ &= static_cast<std::uint8_t>(~flag_log_traceback); }
+    // A pending task that has awaited itself refuses all awaiters at once, as CPython's does.
+    bool awaited_itself() const noexcept { return awaited_itself_; }
+    [[noreturn]] void throw_awaited_itself() const;
     // Internal tasks of gather and run_until_complete are not reported when destroyed pending.
     void set_log_destroy_pending(bool log) noexcept;
 
@@ -126,12 +130,14 @@ protected:
     static constexpr std::uint8_t flag_cancel_requested = 8;  // a gather that was cancelled
     static constexpr std::uint8_t flag_on_cancel_path = 16;   // guards against await cycles
     static constexpr std::uint8_t flag_moved = 32;
-    static constexpr std::uint8_t flag_mentioned = 64;  // while gather looks for duplicates
+    static constexpr std::uint8_t flag_mentioned = 64;      // while looking for duplicates
+    static constexpr std::uint8_t flag_has_callbacks = 128;  // callbacks_ had a DoneCallback
 
     std::uint32_t refs_ = 0;
     FutureStatus status_ = FutureStatus::pending;
     FutureKind kind_;
     std::uint8_t flags_ = 0;
+    bool awaited_itself_ = false;
     EventLoop* loop_;
     IntrusiveList<Runnable> callbacks_;
     CancelMessage cancel_message_;
@@ -140,9 +146,19 @@ protected:
 private:
     friend struct CancelWalk;
     friend class GatherBase;
+    friend struct FutureAwaiterBase;
+    friend struct InspectLayout;
     template <class Matches>
     std::size_t remove_callbacks_if(Matches matches);
-    void destroy() noexcept;
+    void destroy() noexcept {
+        if ((flags_ & flag_log_traceback) != 0) [[unlikely]] {
+            destroy_unretrieved();
+        } else {
+            delete this;
+        }
+    }
+    void destroy_unretrieved() noexcept;
+    void drop_callbacks() noexcept;
     void report_never_retrieved() noexcept;
     [[noreturn]] void throw_no_result();
 };
@@ -227,6 +243,14 @@ private:
 template <class F>
 concept DoneCallable = std::invocable<F&, AnyFuture> || std::invocable<F&>;
 
+// Python finds this in debug mode only (S318).
+template <class F, class... Args>
+constexpr void check_callback() {
+    static_assert(!CoroLike<std::invoke_result_t<F&, Args...>>,
+                  "this callback returns a coroutine, which nobody would run: call create_task() "
+                  "in it");
+}
+
 // Suspends until a future is done; the common part of all result types.
 struct ASYNCIO_API FutureAwaiterBase {
     explicit FutureAwaiterBase(FutureState* state) noexcept : state(state) {}
@@ -234,20 +258,31 @@ struct ASYNCIO_API FutureAwaiterBase {
     StatePtr<FutureState> state;
     bool suspended = false;
 
-    bool await_ready() const { return state->done(); }
+    bool await_ready() const {
+        if (state->done()) {
+            return true;
+        }
+        if (state->awaited_itself()) [[unlikely]] {
+            state->throw_awaited_itself();
+        }
+        return false;
+    }
     template <std::derived_from<Frame> P>
     void await_suspend(std::coroutine_handle<P> handle) noexcept {
         suspend(handle.promise());
     }
     void resumed() {
         if (suspended) {
-            Driver::current().throw_if_pending();
+            Driver::throw_if_pending();
         }
-        state->check_result();
+        if (!state->has_value()) [[unlikely]] {
+            throw_no_result();
+        }
     }
 
 private:
     void suspend(Frame& frame) noexcept;
+    [[noreturn]] void throw_no_result();
 };
 
 template <class T>
@@ -263,6 +298,7 @@ struct MovingFutureAwaiter : FutureAwaiterBase {
 };
 
 [[noreturn]] ASYNCIO_API void throw_null_handle();
+[[noreturn]] ASYNCIO_API void throw_null_exception();
 
 }  // namespace detail
 
@@ -391,9 +427,13 @@ public:
         state().finish_with_value();
     }
 
-    /// Completes the future with an exception. Raises: InvalidStateError if it is done.
+    /// Completes the future with an exception. Raises: InvalidStateError if it is done, TypeError
+    /// for a null pointer.
     void set_exception(std::exception_ptr error) const {
         require_pending("set_exception");
+        if (error == nullptr) [[unlikely]] {
+            detail::throw_null_exception();
+        }
         state().error() = std::move(error);
         state().finish_with_error();
     }

@@ -67,8 +67,9 @@ private:
     friend struct CancelWalk;
     friend struct InspectLayout;
     void child_done(GatherChild& child);
+    void report_done_children();
     void fail(std::exception_ptr error) noexcept;
-    void complete(GatherChild& last);
+    void complete();
 
     std::unique_ptr<GatherChild[]> children_;
     std::size_t child_count_;
@@ -247,7 +248,7 @@ auto gather_tuple(std::source_location here, Aws&&... aws) {
 }
 
 template <bool outcomes, class Range>
-auto gather_range(std::source_location here, Range&& range) {
+auto gather_elements(std::source_location here, Range&& range) {
     using Reference = std::ranges::range_reference_t<Range>;
     // Elements of an lvalue range of coroutines are consumed, as a list's are in Python.
     using Given = std::conditional_t<std::is_lvalue_reference_v<Range> &&
@@ -281,6 +282,21 @@ auto gather_range(std::source_location here, Range&& range) {
     }
     state->begin();
     return HandleAccess::make<Future<Result>>(state.get());
+}
+
+template <bool outcomes, class Range>
+auto gather_range(std::source_location here, Range&& range) {
+    using Reference = std::ranges::range_reference_t<Range>;
+    if constexpr (std::is_reference_v<Reference>) {
+        return gather_elements<outcomes>(here, std::forward<Range>(range));
+    } else {
+        // A view that makes its elements makes new ones each time it is read.
+        std::vector<Reference> elements;
+        for (Reference element : range) {
+            elements.push_back(std::move(element));
+        }
+        return gather_elements<outcomes>(here, std::move(elements));
+    }
 }
 
 template <class R>

@@ -121,9 +121,9 @@ T Runner::run(Coro<T> coro, std::optional<Context> context) {
 
 template <class T>
 T Runner::run(Future<T> future) {
-    check_can_run();
-    initialise();
-    return get_loop().run_until_complete(std::move(future));
+    // A main task that awaits it, for Ctrl-C to cancel.
+    return run([](Future<T> awaited) -> Coro<T> { co_return co_await std::move(awaited); },
+               std::move(future));
 }
 
 template <class F, class... Args>

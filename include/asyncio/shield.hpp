@@ -11,7 +11,7 @@ namespace detail {
 class ASYNCIO_API ShieldBase : public FutureState, public CompositeNode {
 public:
     void detach() noexcept override;
-    void begin(FutureState& inner) noexcept;
+    void begin(FutureState& inner);
 
     ShieldBase(EventLoop& loop, std::source_location here) noexcept
         : FutureState(loop, FutureKind::shielding, here),

@@ -1,51 +1,82 @@
 // sleep: suspend the current task for a time.
 #pragma once
 
+#include <algorithm>
 #include <asyncio/waiter.hpp>
+#include <memory>
 
 namespace asyncio::inline v0 {
 
+namespace detail {
+
+// The waiting part of a sleep: a timer that completes it.
+//
+// Invariant: the timer is armed or queued only while the waiter is not done.
+class ASYNCIO_API SleepTimer final : public Waiter, private TimerNode {
+public:
+    SleepTimer() noexcept : TimerNode(&SleepTimer::expire) {}
+    ~SleepTimer() { disarm(); }
+
+    template <std::derived_from<Frame> P>
+    void start(std::coroutine_handle<P> handle, Duration delay) {
+        suspend(handle, WaitKind::sleep);
+        arm(delay);
+    }
+    bool cancel(const CancelMessage& message) override;
+
+private:
+    static void expire(Runnable& self, Turn turn);
+    void arm(Duration delay);
+    void disarm() noexcept;
+};
+
+}  // namespace detail
+
 /// What `sleep` returns: an awaiter that converts to `Coro<void>` where a coroutine is wanted.
 ///
+/// Invariant: `delay_` is `sleeping` exactly while `timer_` is alive; giving way once (a delay of
+/// zero) never makes one.
+///
 /// Cancel safety: the timer is removed; nothing else happened.
-class ASYNCIO_API [[nodiscard("sleep does nothing until it is awaited")]] Sleep
-    : public Waiter,
-      private detail::TimerNode {
+class [[nodiscard("sleep does nothing until it is awaited")]] Sleep final {
 public:
-    explicit Sleep(Duration delay) noexcept : TimerNode(&Sleep::expire), delay_(delay) {}
-    Sleep(Sleep&& other) noexcept : Sleep(other.delay_) {}
+    explicit Sleep(Duration delay) noexcept : delay_(std::max(delay, Duration::zero())) {}
+    Sleep(Sleep&& other) noexcept : delay_(other.delay_) {}
+    Sleep& operator=(Sleep&&) = delete;
     ~Sleep() {
-        if (armed()) [[unlikely]] {
-            disarm();
+        if (delay_ < Duration::zero()) {
+            std::destroy_at(&timer_);
         }
     }
+
+    friend Sleep& make_awaiter(Sleep& awaiter) noexcept { return awaiter; }
+    friend Sleep&& make_awaiter(Sleep&& awaiter) noexcept { return std::move(awaiter); }
 
     static bool await_ready() noexcept { return false; }
     template <std::derived_from<detail::Frame> P>
     void await_suspend(std::coroutine_handle<P> handle) {
-        if (delay_ <= Duration::zero()) {
+        if (delay_ == Duration::zero()) {
             Driver& driver = Driver::current();
-            driver.park(handle.promise(), nullptr, WaitKind::none);
-            driver.wake();
+            driver.park_ready(handle.promise());
+            detail::thread_state.running_loop->ready_.push_back(driver);
             return;
         }
-        suspend(handle, WaitKind::sleep);
-        arm();
+        const Duration delay = std::exchange(delay_, sleeping);
+        std::construct_at(&timer_)->start(handle, delay);
     }
-    static void await_resume() { resumed(); }
-
-    bool cancel(const CancelMessage& message) override;
+    static void await_resume() { Driver::throw_if_pending(); }
 
     Coro<void> as_coro() && { return run(delay_); }
     operator Coro<void>() && { return run(delay_); }  // NOLINT(google-explicit-constructor)
 
 private:
+    static constexpr Duration sleeping{-1};
     static Coro<void> run(Duration delay) { co_await Sleep(delay); }
-    static void expire(Runnable& self, Turn turn);
-    void arm();
-    void disarm() noexcept;
 
     Duration delay_;
+    union {
+        detail::SleepTimer timer_;
+    };
 };
 
 /// Suspends the current task. A delay of zero or less gives way once to everything that is ready.

@@ -66,8 +66,8 @@ public:
     std::coroutine_handle<> root_handle() const noexcept;
     // Where the task's coroutine function is defined.
     std::source_location function() const noexcept;
-    // The innermost suspended coroutine, or null when done.
-    const Frame* leaf() const noexcept { return done() ? nullptr : leaf_; }
+    // The innermost suspended coroutine; null once the coroutine has ended or was destroyed.
+    const Frame* leaf() const noexcept { return ended() ? nullptr : leaf_; }
 
     // Adopts a coroutine and schedules its first step, or runs it.
     void start(Frame* root, Receiver* receiver, TaskOptions& options);
@@ -83,10 +83,12 @@ public:
     TaskState(EventLoop& loop, std::source_location created_at) noexcept;
 
 protected:
-    ~TaskState() override;
+    ~TaskState() override = default;
 
-    // Destroys the callable and arguments of create_task(function, args...).
+    // Destroys the callable and arguments of create_task(function, args...), if there are any.
     virtual void release_callable() noexcept {}
+    // Whether release_callable has anything to do.
+    void set_has_callable() noexcept { Driver::flags_ |= flag_has_callable; }
     virtual void clear_value() noexcept = 0;
 
 private:
@@ -96,12 +98,17 @@ private:
     friend struct InspectLayout;
 
     static void run(Runnable& self, Turn turn);
-    void step();
     void clear_must_cancel() noexcept {
         Driver::flags_ &= static_cast<std::uint8_t>(~Driver::flag_must_cancel);
     }
-    void deliver_must_cancel(CancelTarget* awaited);
+    // The rare parts of a step, kept out of line so that the common one stays small.
+    [[gnu::noinline]] void prepare_error();
+    [[gnu::noinline]] void after_resume();
+    void deliver_must_cancel();
+    void interrupt_wait();
+    void stop_waiting() noexcept;
     void end_step();
+    void end_step_badly(Receiver& outcome);
     void eager_start();
     static std::uint64_t take_id(EventLoop& loop) noexcept {
         if (loop.next_task_id_ == loop.task_id_end_) [[unlikely]] {
@@ -135,7 +142,9 @@ class TaskStateWithCallable final : public TaskStateOf<T> {
 public:
     template <class... Given>
     TaskStateWithCallable(EventLoop& loop, std::source_location created_at, Given&&... given)
-        : TaskStateOf<T>(loop, created_at), call_(std::in_place, std::forward<Given>(given)...) {}
+        : TaskStateOf<T>(loop, created_at), call_(std::in_place, std::forward<Given>(given)...) {
+        this->set_has_callable();
+    }
 
     Coro<T> invoke();
 

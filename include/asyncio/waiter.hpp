@@ -49,7 +49,7 @@ protected:
     Driver* driver() const noexcept { return driver_; }
 
     /// Call it first in await_resume. Throws CancelledError, or what else was delivered.
-    static void resumed() { Driver::current().throw_if_pending(); }
+    static void resumed() { Driver::throw_if_pending(); }
 
 private:
     Driver* driver_ = nullptr;

@@ -1,4 +1,5 @@
 // The exception classes' key functions, and how an exception is described in a report.
+#include <asyncio/exception_group.hpp>
 #include <asyncio/exceptions.hpp>
 #include <atomic>
 #include <cstdint>
@@ -114,6 +115,14 @@ std::string describe_exception(const std::exception_ptr& exception) {
     std::string text = detail::exception_type_name(exception);
     try {
         std::rethrow_exception(exception);
+    } catch (const BaseExceptionGroup& group) {
+        text += std::string(": ") + group.what();
+        const char* separator = " [";
+        for (const std::exception_ptr& member : group.exceptions()) {
+            text += separator + describe_exception(member);
+            separator = ", ";
+        }
+        text += "]";
     } catch (const CancelledError& error) {
         if (!error.message().empty()) {
             text += ": " + error.message();

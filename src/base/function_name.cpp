@@ -1,8 +1,6 @@
 // Shortening of function signatures, as clang and GCC spell them.
 #include "base/function_name.hpp"
 
-#include <string_view>
-
 namespace asyncio::inline v0 {
 namespace detail {
 
@@ -13,6 +11,9 @@ constexpr std::string_view lambda_call = "(anonymous class)::operator()";
 
 // The end of the name: the parenthesis that opens the parameters, outside of template arguments.
 std::size_t parameters_begin(std::string_view text) {
+    if (const std::size_t at = text.rfind(lambda_call); at != text.npos) {
+        return at + lambda_call.size();  // behind the function that the lambda stands in
+    }
     int depth = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
@@ -20,9 +21,6 @@ std::size_t parameters_begin(std::string_view text) {
             if (text.substr(i).starts_with(anonymous)) {
                 i += anonymous.size() - 1;
                 continue;
-            }
-            if (text.substr(i).starts_with(lambda_call)) {
-                return i + lambda_call.size();
             }
             if (text.substr(i).starts_with("()(")) {
                 return i + 2;  // operator()
@@ -56,13 +54,12 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 
 }  // namespace
 
-std::string function_name(const std::source_location& location) {
-    std::string_view text = location.function_name();
-    text = text.substr(0, parameters_begin(text));
+std::string function_name(std::string_view signature) {
+    const std::string_view text = signature.substr(0, parameters_begin(signature));
     std::string name(text.substr(name_begin(text)));
     replace_all(name, lambda_call, "<lambda>");
     replace_all(name, anonymous, "");
-    return name.empty() ? location.function_name() : name;
+    return name.empty() ? std::string(signature) : name;
 }
 
 }  // namespace detail

@@ -9,7 +9,7 @@ namespace {
 double measure_ticks_per_ns() noexcept {
     using SteadyClock = std::chrono::steady_clock;
     // Long enough that the two clock readings around it do not matter.
-    constexpr Duration span = std::chrono::microseconds(200);
+    constexpr Duration span = std::chrono::microseconds(20);
     const auto begin = SteadyClock::now();
     const std::uint64_t ticks_begin = ticks();
     auto end = begin;

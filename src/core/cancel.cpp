@@ -8,18 +8,22 @@ namespace asyncio::inline v0 {
 namespace detail {
 
 // The requests go from each task to what it waits for, and from a gather to every child; the
-// answers ("accepted") come back the same way.
-//
-// Invariant: the nodes on `path_` carry flag_on_cancel_path, so meeting one again is a circle.
+// answers ("accepted") come back the same way. Nothing that runs here steps a task, so what waits
+// for what does not change meanwhile.
 struct CancelWalk {
+    static bool cancel(FutureState& start, const CancelMessage& message);
+
+private:
+    class CircleSearch;
+
+    struct Step {
+        FutureState* node;
+        std::size_t next_child = 0;
+        bool any_accepted = false;
+        bool child_asked = false;
+    };
+
     explicit CancelWalk(const CancelMessage& message) : message_(message) {}
-    CancelWalk(const CancelWalk&) = delete;
-    CancelWalk& operator=(const CancelWalk&) = delete;
-    ~CancelWalk() {
-        for (Step& step : path_) {
-            leave(*step.node);
-        }
-    }
 
     bool run(FutureState& start) {
         bool accepted = enter(start);
@@ -34,19 +38,11 @@ struct CancelWalk {
         return accepted;
     }
 
-private:
-    struct Step {
-        FutureState* node;
-        std::size_t next_child = 0;
-        bool any_accepted = false;
-        bool child_asked = false;
-    };
-
-    // Either answers at once, or puts the node on the path; its step then gives the answer.
+    // Either answers at once, or puts nodes on the path; the answer is then for the last of them.
     bool enter(FutureState& node) {
         if (node.kind_ == FutureKind::gathering) {
             if (!node.done()) {
-                push(node);
+                path_.push_back(Step{&node});
             }
             return false;
         }
@@ -58,12 +54,11 @@ private:
         if (task.done()) {
             return false;
         }
-        push(node);
+        path_.push_back(Step{&node});
         ++task.cancels_requested_;
         return pass_on(task);
     }
 
-    // Asks what the task waits for. False also means "not answered yet" when it was put on the path.
     bool pass_on(TaskState& task) {
         switch (task.wait_kind()) {
             case WaitKind::none:
@@ -82,7 +77,6 @@ private:
             task.Driver::flags_ |= Driver::flag_must_cancel;
             task.cancel_message_ = message_;
         }
-        leave(task);
         path_.pop_back();
         return true;
     }
@@ -92,68 +86,120 @@ private:
         step.any_accepted |= step.child_asked && accepted;
         if (step.next_child < gather.child_count_) {
             step.child_asked = true;
-            FutureState& child = *gather.children_[step.next_child++].future;
-            const std::size_t depth = path_.size();
-            const bool answer = enter(child);  // `step` may be moved from here on
-            return path_.size() == depth ? answer : false;
+            return enter(*gather.children_[step.next_child++].future);  // `step` may be moved
         }
         const bool any = step.any_accepted;
         if (any) {
             gather.FutureState::flags_ |= FutureState::flag_cancel_requested;
         }
-        leave(gather);
         path_.pop_back();
         return any;
-    }
-
-    void push(FutureState& node) {
-        if ((node.flags_ & FutureState::flag_on_cancel_path) != 0) {
-            throw_circle(node);
-        }
-        path_.push_back(Step{&node});
-        node.flags_ |= FutureState::flag_on_cancel_path;
-    }
-
-    static void leave(FutureState& node) noexcept {
-        node.flags_ &= static_cast<std::uint8_t>(~FutureState::flag_on_cancel_path);
-    }
-
-    [[noreturn]] void throw_circle(FutureState& again) {
-        std::string text = "cannot cancel: these tasks wait for each other in a circle: ";
-        bool inside = false;
-        for (const Step& step : path_) {
-            inside |= step.node == &again;
-            if (step.node->kind_ == FutureKind::task) {
-                auto& task = static_cast<TaskState&>(*step.node);
-                --task.cancels_requested_;
-                if (inside) {
-                    text += "'" + task.name() + "' -> ";
-                }
-            }
-        }
-        text += again.kind_ == FutureKind::task
-                    ? "'" + static_cast<TaskState&>(again).name() + "'"
-                    : std::string("the same gather()");
-        throw RuntimeError(text + "; complete or cancel something that one of them waits for");
     }
 
     const CancelMessage& message_;
     std::vector<Step> path_;
 };
 
+// Throws if a request would come back to where it was. It looks before anything is asked, so that
+// a refused request has changed nothing.
+//
+// Invariant: the nodes on `path_` carry flag_on_cancel_path, all in `visited_` flag_mentioned.
+class CancelWalk::CircleSearch {
+public:
+    CircleSearch() = default;
+    CircleSearch(const CircleSearch&) = delete;
+    CircleSearch& operator=(const CircleSearch&) = delete;
+    ~CircleSearch() {
+        for (FutureState* node : visited_) {
+            node->flags_ &= static_cast<std::uint8_t>(~(on_path | visited));
+        }
+    }
+
+    void run(FutureState& start) {
+        enter(start);
+        while (!path_.empty()) {
+            Step& step = path_.back();
+            if (FutureState* const node = next(*step.node, step.next_child++)) {
+                enter(*node);
+            } else {
+                step.node->flags_ &= static_cast<std::uint8_t>(~on_path);
+                path_.pop_back();
+            }
+        }
+    }
+
+private:
+    static constexpr std::uint8_t on_path = FutureState::flag_on_cancel_path;
+    static constexpr std::uint8_t visited = FutureState::flag_mentioned;
+
+    void enter(FutureState& node) {
+        if (node.done() || next(node, 0) == nullptr) {
+            return;
+        }
+        if ((node.flags_ & on_path) != 0) {
+            throw_circle(node);
+        }
+        if ((node.flags_ & visited) == 0) {
+            visited_.push_back(&node);
+            path_.push_back(Step{&node});
+            node.flags_ |= on_path | visited;
+        }
+    }
+
+    // What a request to `node` goes on to, as far as it can be part of a circle.
+    static FutureState* next(FutureState& node, std::size_t index) noexcept {
+        if (node.kind_ == FutureKind::gathering) {
+            auto& gather = static_cast<GatherBase&>(node);
+            return index < gather.child_count_ ? gather.children_[index].future.get() : nullptr;
+        }
+        if (node.kind_ != FutureKind::task || index > 0) {
+            return nullptr;
+        }
+        auto& task = static_cast<TaskState&>(node);
+        const WaitKind kind = task.wait_kind();
+        return kind == WaitKind::task || kind == WaitKind::gathering
+                   ? static_cast<FutureState*>(task.waiting_)
+                   : nullptr;
+    }
+
+    [[noreturn]] void throw_circle(FutureState& again) const {
+        std::string text = "cannot cancel: these tasks wait for each other in a circle: ";
+        bool inside = false;
+        for (const Step& step : path_) {
+            inside |= step.node == &again;
+            text += inside ? name(*step.node) + " -> " : "";
+        }
+        throw RuntimeError(text + name(again) +
+                           "; complete or cancel something that one of them waits for");
+    }
+
+    static std::string name(FutureState& node) {
+        return node.kind_ == FutureKind::task ? "'" + static_cast<TaskState&>(node).name() + "'"
+                                              : std::string("gather()");
+    }
+
+    std::vector<Step> path_;
+    std::vector<FutureState*> visited_;
+};
+
+bool CancelWalk::cancel(FutureState& start, const CancelMessage& message) {
+    CircleSearch().run(start);
+    return CancelWalk(message).run(start);
+}
+
 bool TaskState::cancel(const CancelMessage& message) {
     mark_retrieved();
     if (done()) {
         return false;
     }
-    return CancelWalk(message).run(*this);
+    return CancelWalk::cancel(*this, message);
 }
 
 bool GatherBase::cancel(const CancelMessage& message) {
     if (done()) {
         return false;
     }
-    return CancelWalk(message).run(*this);
+    return CancelWalk::cancel(*this, message);
 }
 
 }  // namespace detail

@@ -21,11 +21,6 @@ auto find_entry(Container& entries, const ContextKey* key) noexcept {
 
 }  // namespace
 
-ContextData*& current_context_slot() noexcept {
-    ThreadState& thread = thread_state;
-    return thread.driver != nullptr ? thread.driver->context_ : thread.context;
-}
-
 ContextValue context_lookup(const ContextKey& key) noexcept {
     const ContextData* const data = current_context_slot();
     if (data == nullptr || data->mapping == nullptr) {

@@ -13,12 +13,6 @@ int CancelTarget::uncancel() noexcept {
     return 0;
 }
 
-Driver::~Driver() {
-    if (context_ != nullptr) {
-        context_->release();
-    }
-}
-
 std::exception_ptr& Driver::pending_error() noexcept {
     return (flags_ & flag_task) != 0 ? static_cast<detail::TaskState*>(this)->error()
                                      : static_cast<ForeignDriver*>(this)->pending_;
@@ -35,6 +29,13 @@ CancelTarget& Driver::cancel_target() noexcept {
     return *static_cast<ForeignDriver*>(this)->target_;
 }
 
+void Driver::run_trampoline() noexcept {
+    do {
+        flags_ &= static_cast<std::uint8_t>(~flag_transfer);
+        std::exchange(detail::thread_state.next, nullptr)->handle().resume();
+    } while ((flags_ & flag_transfer) != 0);
+}
+
 void Driver::deliver(std::exception_ptr error) noexcept {
     pending_error() = std::move(error);
     flags_ |= flag_pending;
@@ -47,6 +48,7 @@ void Driver::park_with_error(detail::Frame& leaf, std::exception_ptr error) noex
 }
 
 void Driver::throw_pending() {
+    detail::thread_state.error_pending = false;
     flags_ &= static_cast<std::uint8_t>(~flag_pending);
     std::rethrow_exception(std::exchange(pending_error(), nullptr));
 }
@@ -66,7 +68,9 @@ void ForeignDriver::start(detail::Frame* root, detail::Receiver& receiver) {
 bool ForeignDriver::step() {
     ASYNCIO_ASSERT(leaf_ != nullptr);
     waiting_ = nullptr;
+    Driver* const outer = detail::thread_state.driver;
     run_chain();
+    detail::thread_state.driver = outer;
     if (!ended()) {
         return false;
     }

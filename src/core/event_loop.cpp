@@ -55,6 +55,9 @@ void EventLoopDeleter::operator()(EventLoop* loop) const noexcept {
             std::abort();
         }
     }
+    // Futures may outlive this, but not what the owner's callables refer to.
+    const auto handler = std::exchange(loop->exception_handler_, nullptr);
+    const auto factory = std::exchange(loop->task_factory_, nullptr);
     loop->release();
 }
 
@@ -76,7 +79,9 @@ void EventLoop::close() {
     drain_intake();
     discard_scheduled();
     destroy_tasks();
-    composites_.for_each([](detail::CompositeNode& node) { node.detach(); });
+    while (!composites_.empty()) {
+        composites_.front().detach();  // which unlinks it, and may let others go
+    }
     discard_scheduled();
     detail::TaskState::return_ids(*this);
     poller_.reset();
@@ -85,7 +90,9 @@ void EventLoop::close() {
 void EventLoop::discard_scheduled() noexcept {
     while (!ready_.empty() || !scheduled_.empty()) {
         Runnable& runnable = ready_.empty() ? scheduled_.pop() : ready_.pop_front();
-        runnable.run_(runnable, Runnable::Turn::discard);
+        if (detail::TaskState::from(runnable) == nullptr) {
+            runnable.run_(runnable, Runnable::Turn::discard);
+        }
     }
 }
 
@@ -129,18 +136,25 @@ struct EventLoop::RunScope {
     explicit RunScope(EventLoop& loop) : loop(loop) {
         loop.check_can_run();
         loop.thread_ = std::this_thread::get_id();
+        loop.thread_id_ = detail::kernel_thread_id();
         loop.running_ = true;
+        loop.set_phase(detail::LoopPhase::running);
         detail::thread_state.running_loop = &loop;
+        detail::thread_state.driver = nullptr;
     }
     RunScope(const RunScope&) = delete;
     RunScope& operator=(const RunScope&) = delete;
     ~RunScope() {
         detail::thread_state.running_loop = nullptr;
-        detail::thread_state.driver = nullptr;
+        detail::thread_state.driver = outer_driver;
         loop.running_ = false;
+        loop.set_phase(detail::LoopPhase::idle);
+        loop.thread_id_ = 0;
         loop.thread_ = std::thread::id();
     }
     EventLoop& loop;
+    // Not null in a child that a coroutine forked, which may run a loop of its own.
+    Driver* const outer_driver = detail::thread_state.driver;
 };
 
 void EventLoop::run_forever() {
@@ -158,7 +172,16 @@ void EventLoop::run_forever() {
 
 void EventLoop::run_once(std::optional<Duration> timeout) {
     const RunScope scope(*this);
-    iterate(timeout);
+    if (timeout) {
+        timeout = std::clamp(*timeout, Duration::zero(), poll_timeout_max);
+    }
+    try {
+        iterate(timeout);
+    } catch (...) {
+        stopping_ = false;
+        throw;
+    }
+    stopping_ = false;  // the iteration is over; the next one may wait again
 }
 
 void EventLoop::run_until_done(detail::FutureState& future, bool new_task) {
@@ -198,6 +221,7 @@ void EventLoop::run_until_done(detail::FutureState& future, bool new_task) {
 // ---- one iteration
 
 void EventLoop::iterate(std::optional<Duration> limit) {
+    epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (intake_waiting_.load(std::memory_order_acquire)) {
         drain_intake();
     }
@@ -227,8 +251,9 @@ std::optional<Duration> EventLoop::poll_timeout(std::optional<Duration> limit) c
     }
     std::optional<Duration> timeout = limit;
     if (!scheduled_.empty()) {
-        const Duration left =
-            std::clamp(scheduled_.earliest() - time(), Duration::zero(), poll_timeout_max);
+        const TimePoint now = time();
+        const TimePoint next = scheduled_.earliest();
+        const Duration left = next <= now ? Duration::zero() : std::min(next - now, poll_timeout_max);
         timeout = timeout ? std::min(*timeout, left) : left;
     }
     return timeout;
@@ -239,7 +264,7 @@ void EventLoop::poll(std::optional<Duration> limit) {
     const bool jumps = clock_ != nullptr && clock_->is_virtual() && external_work_ == 0;
     if (jumps && timeout != Duration::zero()) {
         // Virtual time passes only when nothing else can happen.
-        poller_->poll(Duration::zero(), ready_);
+        wait_in_poller(Duration::zero());
         if (ready_.empty() && !intake_waiting_.load(std::memory_order_acquire)) {
             jump_to_next_deadline(limit);
         }
@@ -248,7 +273,7 @@ void EventLoop::poll(std::optional<Duration> limit) {
         if (blocks && before_block_) {
             before_block_();
         }
-        poller_->poll(timeout, ready_);
+        wait_in_poller(timeout);
         if (blocks && after_block_) {
             after_block_();
         }
@@ -259,6 +284,23 @@ void EventLoop::poll(std::optional<Duration> limit) {
     expire_timers();
 }
 
+void EventLoop::wait_in_poller(std::optional<Duration> timeout) {
+    Poller::ReadyList finished;
+    set_phase(detail::LoopPhase::polling);
+    poller_->poll(timeout, finished);
+    set_phase(detail::LoopPhase::running);
+    if (intake_waiting_.load(std::memory_order_acquire)) {
+        drain_intake();  // calls that came while the loop waited precede what it waited for
+    }
+    ready_.splice_back(finished);
+}
+
+void EventLoop::set_phase(detail::LoopPhase phase) noexcept {
+    // Everything before is visible to who sees the phase, and the phase to who sees what follows.
+    phase_.store(phase, std::memory_order_release);
+    std::atomic_thread_fence(std::memory_order_release);
+}
+
 void EventLoop::jump_to_next_deadline(std::optional<Duration> limit) {
     if (!scheduled_.empty()) {
         const TimePoint now = time();
@@ -267,7 +309,7 @@ void EventLoop::jump_to_next_deadline(std::optional<Duration> limit) {
     } else if (limit) {
         clock_->advance_to(time() + *limit);
     } else if (poller_->watched() > 0) {
-        poller_->poll(std::nullopt, ready_);
+        wait_in_poller(std::nullopt);
     } else {
         throw DeadlockError(describe_waiting());
     }
@@ -294,26 +336,33 @@ void EventLoop::expire_timers() {
 
 void EventLoop::run_ready() {
     // Only what is ready at this moment: what is scheduled meanwhile runs in the next iteration.
-    detail::IntrusiveList<Runnable> batch;
-    batch.splice_back(ready_);
-    while (!batch.empty()) {
-        Runnable* runnable = nullptr;
+    // If a LoopBreak ends the batch early, its rest stays queued, in front.
+    struct Batch {
+        explicit Batch(EventLoop& loop) : loop(loop) { rest.splice_back(loop.ready_); }
+        Batch(const Batch&) = delete;
+        Batch& operator=(const Batch&) = delete;
+        ~Batch() { loop.ready_.splice_front(rest); }
+        EventLoop& loop;
+        detail::IntrusiveList<Runnable> rest;
+    } batch(*this);
+    detail::ThreadState& thread = detail::thread_state;
+    while (!batch.rest.empty()) {
         try {
             if (debug_) [[unlikely]] {
-                while (!batch.empty()) {
-                    runnable = &batch.pop_front();
-                    run_timed(*runnable);
+                while (!batch.rest.empty()) {
+                    run_timed(batch.rest.pop_front());
                 }
             } else {
-                while (!batch.empty()) {
-                    runnable = &batch.pop_front();
-                    runnable->run_(*runnable, Runnable::Turn::run);
+                while (!batch.rest.empty()) {
+                    Runnable& runnable = batch.rest.pop_front();
+                    thread.driver = nullptr;  // left behind by a task's step
+                    runnable.run_(runnable, Runnable::Turn::run);
                 }
             }
         } catch (const LoopBreak&) {
-            ready_.splice_front(batch);
             throw;
         } catch (...) {
+            thread.driver = nullptr;
             // Only foreign runnables let their exceptions out.
             ErrorContext context;
             context.message = "Exception in callback of a foreign runnable";
@@ -321,11 +370,13 @@ void EventLoop::run_ready() {
             call_exception_handler(context);
         }
     }
+    thread.driver = nullptr;
 }
 
 void EventLoop::run_timed(Runnable& runnable) {
     // A task may be gone afterwards, and its name with it.
     const std::string name = detail::describe_runnable(runnable);
+    detail::thread_state.driver = nullptr;
     const auto before = std::chrono::steady_clock::now();
     runnable.run_(runnable, Runnable::Turn::run);
     const Duration took = std::chrono::steady_clock::now() - before;
@@ -383,6 +434,18 @@ TimerHandle EventLoop::schedule_at(TimePoint when, detail::HandleState* owned) {
 ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) {
     const ThreadSafeHandle handle(owned);  // with the object's own reference: the queue's
     owned->loop = this;
+    if (detail::thread_state.running_loop == this) {
+        // From the loop's own thread: in line with its other calls.
+        const bool idle = ready_.empty();
+        if (intake_waiting_.load(std::memory_order_acquire)) {
+            drain_intake();
+        }
+        ready_.push_back(*owned);
+        if (idle) {
+            poller_->wake();  // the caller may be a hook of the poll
+        }
+        return handle;
+    }
     bool first = false;
     {
         const std::lock_guard lock(intake_mutex_);
@@ -410,9 +473,19 @@ void EventLoop::drain_intake() {
         ready_.push_back(*state);
     }
     draining_.clear();
-    for (int count = interrupts_.exchange(0); count > 0 && on_interrupt_; --count) {
-        call_soon([this] { on_interrupt_(); });
+    for (int count = interrupts_.exchange(0); count > 0; --count) {
+        ++interrupts_due_;
+        call_soon([this] {
+            if (interrupts_due_ > 0) {
+                --interrupts_due_;
+                on_interrupt_();
+            }
+        });
     }
+}
+
+int EventLoop::take_interrupts() noexcept {
+    return std::exchange(interrupts_due_, 0) + interrupts_.exchange(0);
 }
 
 void EventLoop::interrupt() noexcept {
@@ -445,9 +518,7 @@ void EventLoop::default_exception_handler(const ErrorContext& context) {
 void EventLoop::call_exception_handler(const ErrorContext& context) {
     if (exception_handler_) {
         try {
-            // A copy: the handler may replace itself.
-            const ExceptionHandler handler = exception_handler_;
-            handler(*this, context);
+            call_custom_handler(context);
             return;
         } catch (const LoopBreak&) {
             throw;
@@ -468,6 +539,20 @@ void EventLoop::call_exception_handler(const ErrorContext& context) {
         default_exception_handler(context);
     } catch (...) {
         detail::log(LogLevel::error, "Exception in default exception handler");
+    }
+}
+
+void EventLoop::call_custom_handler(const ErrorContext& context) {
+    // A copy: the handler may replace itself.
+    const ExceptionHandler handler = exception_handler_;
+    // In the context of what failed, so that its variables can be logged. That of a callback is the
+    // current one already.
+    if (context.future &&
+        detail::HandleAccess::state(context.future).kind() == detail::FutureKind::task) {
+        auto& task = static_cast<detail::TaskState&>(detail::HandleAccess::state(context.future));
+        task.context().run(handler, *this, context);
+    } else {
+        handler(*this, context);
     }
 }
 
@@ -511,7 +596,12 @@ EventLoop* get_running_loop_or_null() noexcept {
 
 namespace detail {
 
-void LoopAccess::apply_task_factory(EventLoop& loop, TaskOptions& options) {
+void LoopAccess::admit_task(EventLoop& loop, TaskOptions& options) {
+    loop.check_open();
+    loop.check_thread();
+    if (loop.intake_waiting_.load(std::memory_order_acquire)) {
+        loop.drain_intake();  // what another thread scheduled before must run before
+    }
     if (loop.task_factory_) {
         // A copy: the factory may replace itself.
         const TaskFactory factory = loop.task_factory_;

@@ -15,18 +15,17 @@ void throw_null_handle() {
         "loop.create_future<T>() or create_task()");
 }
 
+void throw_null_exception() {
+    throw TypeError("set_exception needs an exception, and got a null exception_ptr");
+}
+
 void throw_coro_reused() {
     throw RuntimeError(
         "cannot reuse already awaited coroutine: a coroutine object runs once; call its function "
         "again, or await a Task, which may be awaited any number of times");
 }
 
-FutureState::FutureState(EventLoop& loop, FutureKind kind, std::source_location created_at) noexcept
-    : kind_(kind), loop_(&loop), created_at_(created_at) {
-    loop.retain();
-}
-
-FutureState::~FutureState() {
+void FutureState::drop_callbacks() noexcept {
     // Drivers that still wait here are only unlinked: nobody can complete this future any more.
     while (!callbacks_.empty()) {
         Runnable& node = callbacks_.pop_front();
@@ -34,18 +33,14 @@ FutureState::~FutureState() {
             delete callback;
         }
     }
-    loop_->release();
 }
 
-void FutureState::destroy() noexcept {
-    if ((flags_ & flag_log_traceback) != 0) [[unlikely]] {
-        refs_ = 1;  // alive while the handler looks at it, and longer if it keeps a handle
-        report_never_retrieved();
-        if (--refs_ != 0) {
-            return;
-        }
+void FutureState::destroy_unretrieved() noexcept {
+    refs_ = 1;  // alive while the handler looks at it, and longer if it keeps a handle
+    report_never_retrieved();
+    if (--refs_ == 0) {
+        delete this;
     }
-    delete this;
 }
 
 void FutureState::report_never_retrieved() noexcept {
@@ -79,11 +74,14 @@ bool FutureState::cancel(const CancelMessage& message) {
 void FutureState::finish(FutureStatus status) noexcept {
     ASYNCIO_ASSERT(!done());
     status_ = status;
-    while (!callbacks_.empty()) {
-        Runnable& node = callbacks_.pop_front();
-        DoneCallback::about_to_run(node, *this);
-        loop_->ready_.push_back(node);
+    if ((flags_ & flag_has_callbacks) != 0) [[unlikely]] {
+        if (loop_->closed_) {
+            drop_callbacks();  // nobody would run them, or free them
+            return;
+        }
+        callbacks_.for_each([this](Runnable& node) { DoneCallback::about_to_run(node, *this); });
     }
+    loop_->ready_.splice_back(callbacks_);
 }
 
 void FutureState::finish_with_error() noexcept {
@@ -128,11 +126,16 @@ void FutureState::throw_no_result() {
             break;
     }
     if (!failed()) {
-        throw InvalidStateError("the result of " + repr() +
-                                " was moved out already; await it as an lvalue to keep it");
+        std::rethrow_exception(moved_out_error());
     }
     mark_retrieved();
     std::rethrow_exception(error());
+}
+
+std::exception_ptr FutureState::moved_out_error() const {
+    return std::make_exception_ptr(
+        InvalidStateError("the result of " + repr() +
+                          " was moved out already; await it as an lvalue to keep it"));
 }
 
 void FutureState::throw_invalid_state(const char* operation) const {
@@ -140,13 +143,22 @@ void FutureState::throw_invalid_state(const char* operation) const {
                             " is done already");
 }
 
+void FutureState::throw_awaited_itself() const {
+    throw RuntimeError("cannot await " + repr() + ": the task has awaited itself");
+}
+
 CallbackId FutureState::add_callback(DoneCallback* owned) {
     owned->id = CallbackId{++loop_->next_callback_id_};
     const CallbackId id = owned->id;
     if (done()) {
+        if (loop_->closed_) {
+            delete owned;
+            LoopAccess::throw_closed();
+        }
         DoneCallback::about_to_run(*owned, *this);
         loop_->ready_.push_back(*owned);
     } else {
+        flags_ |= flag_has_callbacks;
         callbacks_.push_back(*owned);
     }
     return id;
@@ -214,7 +226,6 @@ void DoneCallback::run(Runnable& self, Turn turn) {
         ErrorContext context;
         context.message = "Exception in callback of " + future->repr();
         context.exception = std::current_exception();
-        context.future = HandleAccess::make<AnyFuture>(future.get());
         loop.call_exception_handler(context);
     }
 }
@@ -234,6 +245,7 @@ void FutureAwaiterBase::suspend(Frame& frame) noexcept {
     }
     FutureState* const awaiting = task_state_of(driver);
     if (awaiting == state.get()) [[unlikely]] {
+        state->awaited_itself_ = true;
         driver.park_with_error(frame, std::make_exception_ptr(RuntimeError(
                                           "Task cannot await on itself: " + state->repr())));
         return;
@@ -242,6 +254,14 @@ void FutureAwaiterBase::suspend(Frame& frame) noexcept {
                                          WaitKind::future};
     driver.park(frame, state.get(), kinds[static_cast<std::size_t>(state->kind())]);
     state->add_waiter(driver);
+}
+
+void FutureAwaiterBase::throw_no_result() {
+    if (suspended && state->cancelled() && state->error() == nullptr) {
+        // Whatever cancelled it: here is where the awaiting task was interrupted.
+        throw CancelledError(state->cancel_message(), Driver::current().waiting_at());
+    }
+    state->throw_no_result();
 }
 
 }  // namespace detail

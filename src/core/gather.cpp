@@ -8,6 +8,53 @@
 namespace asyncio::inline v0 {
 namespace detail {
 
+namespace {
+
+// What lost its last reference while another one was being destroyed.
+struct Doomed {
+    IntrusiveList<GatherBase, CompositeNode> gathers;
+    IntrusiveList<ShieldBase, CompositeNode> shields;
+
+    void destroy_all() noexcept {
+        while (!gathers.empty() || !shields.empty()) {
+            FutureState& state =
+                gathers.empty() ? static_cast<FutureState&>(shields.pop_front())
+                                : static_cast<FutureState&>(gathers.pop_front());
+            state.release();
+        }
+    }
+};
+
+constinit thread_local Doomed* doomed = nullptr;
+
+// Lets go of what a gather or shield listened to. A gather of a gather of ... may be nested as deep
+// as a program likes, so they are destroyed one after the other, not from inside each other.
+void let_go(StatePtr<FutureState>& future) noexcept {
+    FutureState* const state = future.get();
+    const bool nests = state != nullptr && state->refs() == 1 &&
+                       (state->kind() == FutureKind::gathering ||
+                        state->kind() == FutureKind::shielding);
+    if (!nests) {
+        future = {};
+    } else if (doomed == nullptr) {
+        Doomed collected;
+        doomed = &collected;
+        future = {};
+        collected.destroy_all();
+        doomed = nullptr;
+    } else {
+        state->retain();  // on behalf of the list
+        future = {};
+        if (state->kind() == FutureKind::gathering) {
+            doomed->gathers.push_back(static_cast<GatherBase&>(*state));
+        } else {
+            doomed->shields.push_back(static_cast<ShieldBase&>(*state));
+        }
+    }
+}
+
+}  // namespace
+
 EventLoop& gather_loop(const AnyFuture* first) {
     return first != nullptr ? first->get_loop() : get_running_loop();
 }
@@ -23,38 +70,53 @@ GatherBase::GatherBase(EventLoop& loop, std::size_t child_count, bool return_exc
       child_count_(child_count),
       return_exceptions_(return_exceptions) {}
 
-GatherBase::~GatherBase() = default;
+GatherBase::~GatherBase() {
+    for (GatherChild& child : children()) {
+        let_go(child.future);
+    }
+}
 
 void GatherBase::begin() {
-    bool any_done = false;
-    for (GatherChild& child : children()) {
-        child.parent = this;
-        any_done |= child.future->done();
-        child.counted = (child.future->flags_ & flag_mentioned) == 0;
-        child.future->flags_ |= flag_mentioned;
-        unfinished_ += child.counted ? 1 : 0;
-    }
-    for (GatherChild& child : children()) {
-        child.future->flags_ &= static_cast<std::uint8_t>(~flag_mentioned);
-    }
-    if (unfinished_ == 0) {
+    if (child_count_ == 0) {
         collect();
         finish_with_value();
         return;
     }
+    const auto is_done = [](const GatherChild& child) { return child.future->done(); };
+    if (LoopAccess::closed(loop()) && !std::ranges::all_of(children(), is_done)) {
+        LoopAccess::throw_closed();  // no child could report any more
+    }
     retain();
     LoopAccess::composites(loop()).push_back(*this);
+    bool any_done = false;
     for (GatherChild& child : children()) {
-        if (child.counted && !child.future->done()) {
-            child.future->add_waiter(child);
+        FutureState& future = *child.future;
+        child.parent = this;
+        child.counted = (future.flags_ & flag_mentioned) == 0;
+        if (!child.counted) {
+            continue;
+        }
+        future.flags_ |= flag_mentioned;
+        ++unfinished_;
+        if (future.done()) {
+            any_done = true;
+        } else {
+            future.add_waiter(child);
         }
     }
-    if (!any_done) {
-        return;
+    for (GatherChild& child : children()) {
+        child.future->flags_ &= static_cast<std::uint8_t>(~flag_mentioned);
     }
+    if (any_done) {
+        report_done_children();
+    }
+}
+
+void GatherBase::report_done_children() {
+    // Only those that were done when they were given: reporting completes no other child.
     const StatePtr<GatherBase> alive(this);
     for (GatherChild& child : children()) {
-        if (child.counted && child.future->done()) {
+        if (child.counted && !child.linked() && child.future->done()) {
             child_done(child);
         }
     }
@@ -72,16 +134,11 @@ void GatherBase::child_done(GatherChild& child) {
     const bool last = unfinished_ == 0;
     FutureState& future = *child.future;
     if (!done() && !return_exceptions_ && !future.has_value()) [[unlikely]] {
-        if (future.cancelled()) {
-            fail(future.make_cancelled_error());
-        } else {
-            future.mark_retrieved();
-            fail(future.error());
-        }
+        fail(future.cancelled() ? future.make_cancelled_error() : gathered_error(child));
     } else if (done()) {
         future.mark_retrieved();
     } else if (last) {
-        complete(child);
+        complete();
     }
     if (last) {
         CompositeNode::unlink();
@@ -94,13 +151,14 @@ void GatherBase::fail(std::exception_ptr reason) noexcept {
     finish_with_error();
 }
 
-void GatherBase::complete(GatherChild& last) {
+void GatherBase::complete() {
     if ((flags_ & flag_cancel_requested) != 0) [[unlikely]] {
-        // Cancelled, but the children's cancellations became values, or were swallowed.
+        // Cancelled, but the children's cancellations became values, or were swallowed. The message
+        // is that of the last child, whether or not it was cancelled, as in CPython.
         for (GatherChild& child : children()) {
             child.future->mark_retrieved();
         }
-        fail(last.future->make_cancelled_error());
+        fail(children().back().future->make_cancelled_error());
         return;
     }
     try {
@@ -126,6 +184,9 @@ std::exception_ptr gathered_error(GatherChild& child) {
     FutureState& future = *child.future;
     if (future.cancelled()) {
         return std::make_exception_ptr(CancelledError(future.cancel_message()));
+    }
+    if (!future.failed()) {
+        return future.moved_out_error();
     }
     future.mark_retrieved();
     return future.error();
@@ -158,9 +219,14 @@ struct LogShielded final : DoneCallback {
 
 }  // namespace
 
-ShieldBase::~ShieldBase() = default;
+ShieldBase::~ShieldBase() {
+    let_go(inner_);
+}
 
-void ShieldBase::begin(FutureState& inner) noexcept {
+void ShieldBase::begin(FutureState& inner) {
+    if (LoopAccess::closed(loop())) {
+        LoopAccess::throw_closed();  // the inner future could not report any more
+    }
     inner_ = StatePtr<FutureState>(&inner);
     LoopAccess::composites(loop()).push_back(*this);
     nodes_ = 2;
@@ -199,6 +265,7 @@ void ShieldBase::inner_done() {
         finish_with_error();
     } else {
         try {
+            inner.check_result();
             take_result(inner);
         } catch (...) {
             error() = std::current_exception();  // the result's copy threw

@@ -1,10 +1,9 @@
-// The registry of loops: a locked list.
+// The registry of loops: a singly linked list through the loops themselves, locked for writers.
+// Readers are other processes; they check what they read.
 #include "core/registry.hpp"
 
-#include <algorithm>
-#include <asyncio/event_loop.hpp>
+#include <asyncio/task.hpp>
 #include <mutex>
-#include <vector>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -12,26 +11,32 @@ namespace detail {
 namespace {
 
 // Never destroyed: loops of static storage may be closed after static destructors began.
-struct Registry {
-    std::mutex mutex;
-    std::vector<EventLoop*> loops;
-};
-
-Registry& registry() {
-    static auto* const instance = new Registry;
-    return *instance;
+std::mutex& registry_mutex() {
+    static auto* const mutex = new std::mutex;
+    return *mutex;
 }
 
 }  // namespace
 
 void register_loop(EventLoop& loop) {
-    const std::lock_guard lock(registry().mutex);
-    registry().loops.push_back(&loop);
+    const std::lock_guard lock(registry_mutex());
+    LoopAccess::next(loop) = first_loop().load(std::memory_order_relaxed);
+    first_loop().store(&loop, std::memory_order_release);
 }
 
 void unregister_loop(EventLoop& loop) noexcept {
-    const std::lock_guard lock(registry().mutex);
-    std::erase(registry().loops, &loop);
+    const std::lock_guard lock(registry_mutex());
+    EventLoop* const first = first_loop().load(std::memory_order_relaxed);
+    if (first == &loop) {
+        first_loop().store(LoopAccess::next(loop), std::memory_order_release);
+        return;
+    }
+    for (EventLoop* before = first; before != nullptr; before = LoopAccess::next(*before)) {
+        if (LoopAccess::next(*before) == &loop) {
+            LoopAccess::next(*before) = LoopAccess::next(loop);
+            return;
+        }
+    }
 }
 
 }  // namespace detail

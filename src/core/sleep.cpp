@@ -14,29 +14,37 @@ bool Waiter::cancel(const CancelMessage& message) {
     return true;
 }
 
-void Sleep::arm() {
+namespace detail {
+
+void SleepTimer::arm(Duration delay) {
     EventLoop& loop = driver()->loop();
-    detail::LoopAccess::timers(loop).push(loop.time() + delay_, *this);
+    LoopAccess::timers(loop).push(loop.time() + delay, *this);
 }
 
-void Sleep::disarm() noexcept {
-    detail::LoopAccess::timers(driver()->loop()).remove(*this);
-}
-
-bool Sleep::cancel(const CancelMessage& message) {
+void SleepTimer::disarm() noexcept {
     if (armed()) {
-        disarm();
+        LoopAccess::timers(driver()->loop()).remove(*this);
+    } else if (linked()) {
+        unlink();
     }
+}
+
+bool SleepTimer::cancel(const CancelMessage& message) {
+    if (done()) {
+        return false;
+    }
+    disarm();
     return Waiter::cancel(message);
 }
 
-void Sleep::expire(Runnable& self, Turn turn) {
-    auto& sleep = static_cast<Sleep&>(self);
+void SleepTimer::expire(Runnable& self, Turn turn) {
+    auto& timer = static_cast<SleepTimer&>(self);
     // The second of two hops: the timer completes the wait, and the task runs in the iteration
     // after that, as with a future in CPython.
-    if (turn == Turn::run && !sleep.done()) {
-        sleep.set_result();
+    if (turn == Turn::run && !timer.done()) {
+        timer.set_result();
     }
 }
 
+}  // namespace detail
 }  // namespace asyncio::inline v0

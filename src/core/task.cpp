@@ -52,8 +52,6 @@ void TaskState::return_ids(EventLoop& loop) noexcept {
     }
 }
 
-TaskState::~TaskState() = default;
-
 void TaskState::start(Frame* root, Receiver* receiver, TaskOptions& options) {
     if (!options.name.empty()) {
         name_.set(std::move(options.name));
@@ -71,44 +69,58 @@ void TaskState::start(Frame* root, Receiver* receiver, TaskOptions& options) {
     }
 }
 
-void TaskState::eager_start() {
-    // The creator is in the middle of its own step: the trampoline's target is its own.
-    ThreadState& thread = thread_state;
-    Frame* const next = std::exchange(thread.next, nullptr);
-    Driver* const creator = thread.driver;
-    try {
-        step();
-    } catch (...) {
-        thread.next = next;
-        thread.driver = creator;
-        throw;
+void TaskState::run(Runnable& self, Turn) {
+    // Never discarded: the loop destroys its tasks itself.
+    auto& task = static_cast<TaskState&>(self);
+    if ((task.Driver::flags_ & (Driver::flag_must_cancel | Driver::flag_pending)) != 0)
+        [[unlikely]] {
+        task.prepare_error();
     }
-    thread.next = next;
-}
-
-void TaskState::run(Runnable& self, Turn turn) {
-    if (turn == Turn::run) {
-        static_cast<TaskState&>(self).step();
+    task.waiting_ = nullptr;
+    task.resume_leaf();
+    constexpr auto interesting =
+        Driver::flag_ended | Driver::flag_must_cancel | Driver::flag_transfer;
+    if ((task.Driver::flags_ & interesting) != 0) {
+        task.after_resume();
     }
 }
 
-void TaskState::step() {
-    CancelTarget* const awaited = std::exchange(waiting_, nullptr);
-    if ((Driver::flags_ & Driver::flag_must_cancel) != 0) [[unlikely]] {
-        deliver_must_cancel(awaited);
+void TaskState::after_resume() {
+    if ((Driver::flags_ & Driver::flag_transfer) != 0) {
+        run_trampoline();
     }
-    run_chain();
+    thread_state.driver = nullptr;  // what follows may destroy this task
     if (ended()) {
         end_step();
-    } else if ((Driver::flags_ & Driver::flag_must_cancel) != 0 && waiting_ != nullptr)
-        [[unlikely]] {
+    } else if ((Driver::flags_ & Driver::flag_must_cancel) != 0 && waiting_ != nullptr) {
+        // A task that cancelled itself is interrupted at what it waits for next.
         if (waiting_->cancel(cancel_message_)) {
             clear_must_cancel();
         }
     }
 }
 
-void TaskState::deliver_must_cancel(CancelTarget* awaited) {
+void TaskState::eager_start() {
+    // The creator is in the middle of its own step.
+    Driver* const creator = thread_state.driver;
+    try {
+        run(*this, Turn::run);
+    } catch (...) {
+        thread_state.driver = creator;
+        throw;
+    }
+    thread_state.driver = creator;
+}
+
+void TaskState::prepare_error() {
+    if ((Driver::flags_ & Driver::flag_must_cancel) != 0) {
+        deliver_must_cancel();
+    }
+    announce_pending();
+}
+
+void TaskState::deliver_must_cancel() {
+    CancelTarget* const awaited = waiting_;
     clear_must_cancel();
     bool cancelled_anyway = false;
     const auto is_cancelled_error = [](const std::exception_ptr& error) {
@@ -128,33 +140,40 @@ void TaskState::deliver_must_cancel(CancelTarget* awaited) {
 }
 
 void TaskState::end_step() {
-    std::exception_ptr loop_break;
     Frame* const root = leaf_;
-    // From here on the field only tells where the coroutine's function is.
+    Receiver& outcome = *root->receiver;
     ended_function_ = root->function;
     root->handle().destroy();
-    release_callable();
-    const StatePtr<TaskState> alive(this);
+    if ((Driver::flags_ & flag_has_callable) != 0) [[unlikely]] {
+        release_callable();
+    }
     TaskNode::unlink();
-    FutureState::release();
-    if (error() == nullptr) {
-        if ((Driver::flags_ & Driver::flag_must_cancel) != 0) {
-            clear_must_cancel();
-            clear_value();
-            finish_cancelled(cancel_message_);
-        } else {
-            finish_with_value();
-        }
+    if (outcome.error == nullptr && (Driver::flags_ & flag_must_cancel) == 0) [[likely]] {
+        finish_with_value();
+        FutureState::release();  // the loop's reference
+    } else {
+        end_step_badly(outcome);
+    }
+}
+
+void TaskState::end_step_badly(Receiver& outcome) {
+    const StatePtr<TaskState> alive(this);
+    FutureState::release();  // the loop's reference
+    if (outcome.error == nullptr) {
+        clear_must_cancel();
+        clear_value();
+        finish_cancelled(cancel_message_);
         return;
     }
-    switch (classify(error())) {
+    switch (classify(outcome.error)) {
         case ExceptionClass::cancelled:
             finish_cancelled(CancelMessage());
             break;
-        case ExceptionClass::loop_break:
-            loop_break = error();
+        case ExceptionClass::loop_break: {
+            const std::exception_ptr loop_break = outcome.error;
             finish_with_error();
             std::rethrow_exception(loop_break);
+        }
         case ExceptionClass::ordinary:
             finish_with_error();
             break;
@@ -174,6 +193,10 @@ int TaskState::uncancel() noexcept {
 void TaskState::cancel_forcibly() {
     ++cancels_requested_;
     Driver::flags_ |= Driver::flag_must_cancel;
+    stop_waiting();
+}
+
+void TaskState::stop_waiting() noexcept {
     if (waiting_ != nullptr && Driver::scheduled()) {
         Driver::unlink();
         waiting_ = nullptr;

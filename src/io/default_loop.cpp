@@ -1,11 +1,25 @@
 // new_event_loop: a loop over epoll unless the caller brings a poller.
 #include <asyncio/event_loop.hpp>
 
+#include <pthread.h>
+
 #include "io/epoll_poller.hpp"
 
 namespace asyncio::inline v0 {
 
+namespace {
+
+// A forked child shares its parent's descriptors, so it must not go on running the parent's loop:
+// it has no running loop until it runs one of its own.
+void forget_running_loop() noexcept {
+    detail::thread_state.running_loop = nullptr;
+}
+
+}  // namespace
+
 EventLoopPtr new_event_loop(LoopOptions options) {
+    [[maybe_unused]] static const int registered =
+        ::pthread_atfork(nullptr, nullptr, &forget_running_loop);
     if (options.poller == nullptr) {
         options.poller = std::make_unique<detail::EpollPoller>();
     }

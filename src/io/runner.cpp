@@ -89,10 +89,18 @@ void Runner::run_main(const AnyTask& task) {
     };
     struct HookScope {
         EventLoop& loop;
-        ~HookScope() { loop.on_interrupt_ = nullptr; }
+        ~HookScope() {
+            loop.take_interrupts();
+            loop.on_interrupt_ = nullptr;
+        }
     } const hook_scope{*loop_};
-    const detail::InterruptScope interrupt_scope([loop = loop_.get()] { loop->interrupt(); });
-    loop_->run_until_done(detail::HandleAccess::state(task), true);
+    {
+        const detail::InterruptScope interrupt_scope([loop = loop_.get()] { loop->interrupt(); });
+        loop_->run_until_done(detail::HandleAccess::state(task), true);
+    }
+    if (loop_->take_interrupts() > 0) {
+        throw KeyboardInterrupt();  // it came when the main task had just ended
+    }
     if (interrupt_count_ > 0 && task.cancelled() && task.uncancel() == 0) {
         throw KeyboardInterrupt();
     }

@@ -1,13 +1,14 @@
 // add_reader and add_writer: a callback for as long as a descriptor is ready.
 #include <asyncio/event_loop.hpp>
+#include <asyncio/task.hpp>
 
 namespace asyncio::inline v0 {
 
 namespace {
 
-// What the poller holds for one add_reader or add_writer. Freed when it is removed, or when its
-// turn comes after that.
-class Watcher final : public IoOperation, public detail::Pooled {
+// What the poller holds for one add_reader or add_writer. Freed when it is removed or the loop
+// closes.
+class Watcher final : public IoOperation, public detail::CompositeNode, public detail::Pooled {
 public:
     Watcher(int fd, IoDirection direction, detail::HandleState* owned) noexcept
         : IoOperation(&Watcher::run, fd, direction, true), handle_(owned) {}
@@ -17,6 +18,11 @@ public:
         return operation != nullptr && operation->runs(&Watcher::run)
                    ? static_cast<Watcher*>(operation)
                    : nullptr;
+    }
+
+    void detach() noexcept override {
+        handle_->loop->poller().cancel(*this);
+        delete this;
     }
 
 private:
@@ -47,7 +53,7 @@ void EventLoop::watch(int fd, IoDirection direction, detail::HandleState* owned)
     check_thread();
     unwatch(fd, direction);
     poller_->start(*watcher);
-    watcher.release();
+    composites_.push_back(*watcher.release());
 }
 
 bool EventLoop::unwatch(int fd, IoDirection direction) noexcept {

@@ -46,7 +46,8 @@ MAY_INCLUDE = {
 }
 
 # Public headers that know no coroutines; base implements them and may use them throughout.
-BASICS = {f"include/asyncio/{name}.hpp" for name in ("clock", "exceptions", "log")}
+BASICS = {f"include/asyncio/{name}.hpp"
+          for name in ("clock", "exception_group", "exceptions", "log")}
 
 # Headers of the operating system are kept to these places; elsewhere nothing may assume
 # Linux. What GCC and clang bring along themselves is no such header.

@@ -80,11 +80,19 @@ detail::FutureAwaiter<T> make_awaiter(const Future<T>& future) {
 
 template <class T>
 detail::MovingFutureAwaiter<T> make_awaiter(Future<T>&& future) {
-    return detail::MovingFutureAwaiter<T>(&detail::HandleAccess::state(future));
+    detail::MovingFutureAwaiter<T> awaiter(&detail::HandleAccess::state(future));
+    // The handle is given away: if it was the last one, nobody else can ask for the result.
+    [[maybe_unused]] const Future<T> given_away = std::move(future);
+    return awaiter;
 }
 
 template <class F>
 CallbackId AnyFuture::register_callback(F callback, detail::ContextPtr context) const {
+    if constexpr (std::invocable<F&, AnyFuture>) {
+        detail::check_callback<F, AnyFuture>();
+    } else {
+        detail::check_callback<F>();
+    }
     auto* node = new detail::DoneCallbackOf<F>(std::move(callback));
     node->context = std::move(context);
     return state().add_callback(node);

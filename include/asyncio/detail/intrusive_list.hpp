@@ -11,10 +11,10 @@ namespace detail {
 //  1. A node is in at most one list; `next` is null exactly when it is in none.
 //  2. Destroying a linked node unlinks it.
 struct ListNode {
-    ListNode* prev = nullptr;
+    ListNode* prev;  // meaningful while linked
     ListNode* next = nullptr;
 
-    ListNode() = default;
+    ListNode() noexcept {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
     ListNode(const ListNode&) = delete;
     ListNode& operator=(const ListNode&) = delete;
     ~ListNode() {
@@ -62,8 +62,13 @@ public:
     }
 
     T& pop_front() noexcept {
-        ListNode* node = head_.next;
-        node->unlink();
+        // Not unlink(): that would first load `prev`, which is known to be the head, and make each
+        // removal wait for the one before.
+        ListNode* const node = head_.next;
+        ListNode* const following = node->next;
+        head_.next = following;
+        following->prev = &head_;
+        node->next = nullptr;
         return element(node);
     }
 

@@ -18,19 +18,27 @@ struct LoopAccess {
         return loop.tasks_;
     }
     static TimerHeap& timers(EventLoop& loop) noexcept { return loop.scheduled_; }
-    static bool has_task_factory(EventLoop& loop) noexcept {
-        return static_cast<bool>(loop.task_factory_);
+    static EventLoop*& next(EventLoop& loop) noexcept { return loop.next_loop_; }
+    // Whether create_task has more to do than to make a task.
+    static bool admits_at_once(EventLoop& loop) noexcept {
+        return !loop.closed_ && !loop.task_factory_ &&
+               !loop.intake_waiting_.load(std::memory_order_relaxed);
     }
-    ASYNCIO_API static void apply_task_factory(EventLoop& loop, TaskOptions& options);
+    // Throws if the loop refuses a task, else applies the task factory.
+    ASYNCIO_API static void admit_task(EventLoop& loop, TaskOptions& options);
 };
+
+template <class... FunctionAndArgs>
+constexpr void require_coro_function() {
+    static_assert(CoroFunction<FunctionAndArgs...>,
+                  "create_task takes a coroutine, or a function and arguments it can be called "
+                  "with as rvalues and that returns a Coro; pass references with std::ref");
+}
 
 template <class T>
 Task<T> spawn(EventLoop& loop, TaskOptions& options, Coro<T>& coro) {
     try {
-        if (LoopAccess::closed(loop)) {
-            LoopAccess::throw_closed();
-        }
-        LoopAccess::apply_task_factory(loop, options);
+        LoopAccess::admit_task(loop, options);
     } catch (...) {
         coro.close();
         throw;
@@ -44,7 +52,7 @@ Task<T> spawn(EventLoop& loop, TaskOptions& options, Coro<T>& coro) {
 // Without options: the path that is taken a million times a second.
 template <class T>
 Task<T> spawn(EventLoop& loop, Coro<T>& coro, std::source_location here) {
-    if (LoopAccess::closed(loop) || LoopAccess::has_task_factory(loop)) [[unlikely]] {
+    if (!LoopAccess::admits_at_once(loop)) [[unlikely]] {
         TaskOptions options;
         options.created_at = here;
         return spawn(loop, options, coro);
@@ -60,10 +68,7 @@ auto spawn_call(EventLoop& loop, TaskOptions& options, F&& function, Args&&... a
     using Result = std::invoke_result_t<std::decay_t<F>&, std::decay_t<Args>...>;
     using T = coro_value_t<Result>;
     using State = TaskStateWithCallable<T, std::decay_t<F>, std::decay_t<Args>...>;
-    if (LoopAccess::closed(loop)) {
-        LoopAccess::throw_closed();
-    }
-    LoopAccess::apply_task_factory(loop, options);
+    LoopAccess::admit_task(loop, options);
     auto* state = new State(loop, options.created_at, std::forward<F>(function),
                             std::forward<Args>(args)...);
     Task<T> task = HandleAccess::make<Task<T>>(state);
@@ -79,6 +84,19 @@ Coro<T> TaskStateWithCallable<T, F, Args...>::invoke() {
             return to_coro(std::invoke(function, std::move(args)...));
         },
         *call_);
+}
+
+inline FutureState::FutureState(EventLoop& loop, FutureKind kind,
+                                std::source_location created_at) noexcept
+    : kind_(kind), loop_(&loop), created_at_(created_at) {
+    loop.retain();
+}
+
+inline FutureState::~FutureState() {
+    if (!callbacks_.empty()) [[unlikely]] {
+        drop_callbacks();
+    }
+    loop_->release();
 }
 
 inline TaskState::TaskState(EventLoop& loop, std::source_location created_at) noexcept
@@ -116,20 +134,19 @@ auto EventLoop::create_task(TaskOptions options, Args&&... args) {
         auto coro = detail::to_coro(std::forward<Args>(args)...);
         return detail::spawn(*this, options, coro);
     } else {
-        static_assert(detail::CoroFunction<Args...>,
-                      "create_task takes a coroutine, or a function and arguments it can be called "
-                      "with as rvalues and that returns a Coro; pass references with std::ref");
-        return detail::spawn_call(*this, options, std::forward<Args>(args)...);
+        detail::require_coro_function<Args...>();
+        if constexpr (detail::CoroFunction<Args...>) {
+            return detail::spawn_call(*this, options, std::forward<Args>(args)...);
+        }
     }
 }
 
-template <class... Args>
-    requires((sizeof...(Args) == 1 && (detail::CoroLike<Args> && ...)) ||
-             detail::CoroFunction<Args...>)
-auto EventLoop::create_task(Args&&... args) {
+template <class First, class... Args>
+    requires(!std::same_as<std::remove_cvref_t<First>, TaskOptions>)
+auto EventLoop::create_task(First&& first, Args&&... args) {
     TaskOptions options;
     options.created_at = {};  // the call site is unknown; reports show the coroutine's function
-    return create_task(std::move(options), std::forward<Args>(args)...);
+    return create_task(std::move(options), std::forward<First>(first), std::forward<Args>(args)...);
 }
 
 template <class T>
@@ -166,23 +183,43 @@ auto create_task(F&& function, Args&&... args) {
                               std::forward<Args>(args)...);
 }
 
+// Chosen where nothing else fits, to say what is wrong.
 template <class F, class... Args>
-    requires detail::CoroFunction<F, Args...>
-auto create_task(TaskOptions options, F&& function, Args&&... args) {
-    return detail::spawn_call(get_running_loop(), options, std::forward<F>(function),
-                              std::forward<Args>(args)...);
+    requires(!detail::CoroFunction<F, Args...> && !detail::CoroLike<F> &&
+             !std::same_as<std::remove_cvref_t<F>, TaskOptions>)
+void create_task(F&&, Args&&...) {
+    detail::require_coro_function<F, Args...>();
 }
+
+template <class F, class... Args>
+    requires(!detail::CoroLike<F>)
+auto create_task(TaskOptions options, F&& function, Args&&... args) {
+    detail::require_coro_function<F, Args...>();
+    if constexpr (detail::CoroFunction<F, Args...>) {
+        return detail::spawn_call(get_running_loop(), options, std::forward<F>(function),
+                                  std::forward<Args>(args)...);
+    }
+}
+
+namespace detail {
+
+// The result of a future whose caller gives `handle` away: moved if nobody else can ask for it.
+template <class T>
+T take_result(Future<T> handle) {
+    if constexpr (!std::is_void_v<T> && std::copy_constructible<T>) {
+        if (!HandleAccess::sole(handle)) {
+            return handle.result();
+        }
+    }
+    return std::move(handle).result();
+}
+
+}  // namespace detail
 
 template <class T>
 T EventLoop::run_until_complete(Future<T> future) {
-    detail::FutureState& state = detail::HandleAccess::state(future);
-    run_until_done(state, false);
-    if constexpr (std::is_void_v<T> || std::copy_constructible<T>) {
-        if (state.refs() > 1) {
-            return future.result();  // others may still ask for it
-        }
-    }
-    return std::move(future).result();
+    run_until_done(detail::HandleAccess::state(future), false);
+    return detail::take_result<T>(std::move(future));
 }
 
 template <class T>
@@ -195,7 +232,7 @@ T EventLoop::run_until_complete(Coro<T> coro) {
     }
     Task<T> task = create_task(std::move(coro));
     run_until_done(detail::HandleAccess::state(task), true);
-    return std::move(task).result();
+    return detail::take_result<T>(std::move(task));
 }
 
 }  // namespace asyncio::inline v0

@@ -16,10 +16,13 @@ class ContextData;
 
 struct ThreadState {
     // The coroutine that the trampoline resumes after the one that is running; null to return.
+    // Unused where coroutines pass control by tail calls (see Transfer in coro.hpp).
     Frame* next = nullptr;
     // The driver whose coroutine is running; null in plain callbacks and outside the loop.
     Driver* driver = nullptr;
     EventLoop* running_loop = nullptr;
+    // The driver has an error to throw where its coroutine resumes; see Driver::deliver.
+    bool error_pending = false;
     // While destroy_chain works: the coroutine it destroyed last, until its awaiter has noticed.
     Frame* destroyed = nullptr;
     // The context outside of any driver; null means empty.

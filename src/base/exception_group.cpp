@@ -1,0 +1,139 @@
+// Exception groups: construction, and taking them apart. Follows CPython's Objects/exceptions.c,
+// BaseExceptionGroup.
+#include <asyncio/exception_group.hpp>
+
+#include <algorithm>
+
+namespace asyncio::inline v0 {
+
+struct BaseExceptionGroup::Data {
+    std::string message;
+    std::vector<std::exception_ptr> exceptions;
+    std::string what;
+};
+
+namespace {
+
+bool is_standard(const std::exception_ptr& exception) noexcept {
+    return is_exception<std::exception>(exception);
+}
+
+std::string count_text(std::size_t count) {
+    return " (" + std::to_string(count) + (count == 1 ? " sub-exception)" : " sub-exceptions)");
+}
+
+// Null if it is no group.
+const BaseExceptionGroup* as_group(const std::exception_ptr& exception) noexcept {
+    try {
+        std::rethrow_exception(exception);
+    } catch (const BaseExceptionGroup& group) {
+        return &group;  // it lives as long as the pointer that was rethrown
+    } catch (...) {
+        return nullptr;
+    }
+}
+
+}  // namespace
+
+BaseExceptionGroup::BaseExceptionGroup(std::string message,
+                                       std::vector<std::exception_ptr> exceptions) {
+    if (exceptions.empty()) {
+        throw ValueError("an exception group needs at least one exception");
+    }
+    if (std::find(exceptions.begin(), exceptions.end(), nullptr) != exceptions.end()) {
+        throw ValueError("an exception group cannot hold a null std::exception_ptr");
+    }
+    std::string what = message + count_text(exceptions.size());
+    data_ = std::make_shared<const Data>(
+        Data{std::move(message), std::move(exceptions), std::move(what)});
+}
+
+BaseExceptionGroup::~BaseExceptionGroup() = default;
+
+const std::string& BaseExceptionGroup::message() const noexcept { return data_->message; }
+
+const std::vector<std::exception_ptr>& BaseExceptionGroup::exceptions() const noexcept {
+    return data_->exceptions;
+}
+
+const char* BaseExceptionGroup::what() const noexcept { return data_->what.c_str(); }
+
+std::exception_ptr BaseExceptionGroup::itself() const { return std::make_exception_ptr(*this); }
+
+std::exception_ptr BaseExceptionGroup::derive(std::vector<std::exception_ptr> exceptions) const {
+    return exceptions.empty() ? nullptr : make_exception_group(message(), std::move(exceptions));
+}
+
+std::vector<std::exception_ptr> BaseExceptionGroup::leaves() const {
+    std::vector<std::exception_ptr> found;
+    for (const std::exception_ptr& member : exceptions()) {
+        if (const BaseExceptionGroup* const group = as_group(member)) {
+            const std::vector<std::exception_ptr> inner = group->leaves();
+            found.insert(found.end(), inner.begin(), inner.end());
+        } else {
+            found.push_back(member);
+        }
+    }
+    return found;
+}
+
+std::exception_ptr BaseExceptionGroup::subgroup(const Predicate& matches) const {
+    return split(matches).matching;
+}
+
+BaseExceptionGroup::Split BaseExceptionGroup::split(const Predicate& matches) const {
+    if (std::exception_ptr whole = itself(); matches(whole)) {
+        return {std::move(whole), nullptr};
+    }
+    return split_members(matches);
+}
+
+BaseExceptionGroup::Split BaseExceptionGroup::split_members(const Predicate& matches) const {
+    std::vector<std::exception_ptr> matching;
+    std::vector<std::exception_ptr> rest;
+    for (const std::exception_ptr& member : exceptions()) {
+        if (matches(member)) {
+            matching.push_back(member);
+        } else if (const BaseExceptionGroup* const group = as_group(member)) {
+            Split inner = group->split_members(matches);
+            if (inner.matching != nullptr) {
+                matching.push_back(std::move(inner.matching));
+            }
+            if (inner.rest != nullptr) {
+                rest.push_back(std::move(inner.rest));
+            }
+        } else {
+            rest.push_back(member);
+        }
+    }
+    return {derive(std::move(matching)), derive(std::move(rest))};
+}
+
+ExceptionGroup::ExceptionGroup(std::string message, std::vector<std::exception_ptr> exceptions)
+    : ExceptionGroup(BaseExceptionGroup(std::move(message), std::move(exceptions))) {
+    const auto& members = this->exceptions();
+    if (!std::all_of(members.begin(), members.end(), is_standard)) {
+        throw TypeError("Cannot nest BaseExceptions in an ExceptionGroup: a member is no "
+                        "std::exception; use make_exception_group()");
+    }
+}
+
+ExceptionGroup::ExceptionGroup(const BaseExceptionGroup& checked)
+    : BaseExceptionGroup(checked), Error(checked.what()) {}
+
+ExceptionGroup::~ExceptionGroup() = default;
+
+const char* ExceptionGroup::what() const noexcept { return BaseExceptionGroup::what(); }
+
+std::exception_ptr ExceptionGroup::itself() const { return std::make_exception_ptr(*this); }
+
+std::exception_ptr make_exception_group(std::string message,
+                                        std::vector<std::exception_ptr> exceptions) {
+    const BaseExceptionGroup group(std::move(message), std::move(exceptions));
+    const auto& members = group.exceptions();
+    return std::all_of(members.begin(), members.end(), is_standard)
+               ? std::make_exception_ptr(ExceptionGroup(group))
+               : std::make_exception_ptr(group);
+}
+
+}  // namespace asyncio::inline v0

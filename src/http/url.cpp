@@ -1,0 +1,136 @@
+// URLs.
+#include "http/url.hpp"
+
+#include <asyncio/http.hpp>
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+
+namespace asyncio::inline v0 {
+namespace http {
+namespace detail {
+
+namespace {
+
+using Handle = std::unique_ptr<CURLU, void (*)(CURLU*)>;
+
+// Spaces and bytes beyond ASCII are encoded, as people write them all the time.
+constexpr unsigned lenient = CURLU_URLENCODE;
+
+Handle checked(CURLU* url) {
+    if (url == nullptr) {
+        throw std::bad_alloc();
+    }
+    return Handle(url, &curl_url_cleanup);
+}
+
+// "" for a part that is not there.
+std::string part(CURLU* url, CURLUPart which, unsigned flags) {
+    char* text = nullptr;
+    const CURLUcode code = curl_url_get(url, which, &text, flags);
+    const std::unique_ptr<char, void (*)(void*)> owned(text, &curl_free);
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        throw std::bad_alloc();
+    }
+    return code == CURLUE_OK ? std::string(text) : std::string();
+}
+
+// A text that was no URL may hold anything; what is shown of it is printable and short.
+std::string quoted(std::string_view text) {
+    constexpr std::size_t shown_max = 200;
+    std::string out = "'";
+    for (const char c : text.substr(0, shown_max)) {
+        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+    }
+    return out + (text.size() > shown_max ? "...'" : "'");
+}
+
+std::string unsupported(const std::string& scheme) {
+    return "the scheme '" + scheme + "' is not supported: only http and https are";
+}
+
+// The parts of a URL that has been read.
+Url take_apart(CURLU* url) {
+    Url parts;
+    const std::string scheme = part(url, CURLUPART_SCHEME, 0);
+    std::string host = part(url, CURLUPART_HOST, CURLU_PUNYCODE);
+    std::transform(host.begin(), host.end(), host.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    parts.port = part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    parts.origin = scheme + "://" + host + ":" + parts.port;
+    curl_url_set(url, CURLUPART_FRAGMENT, nullptr, 0);
+    parts.href = part(url, CURLUPART_URL, CURLU_PUNYCODE);
+    if (host.empty() || parts.href.empty()) {
+        throw Error(ErrorKind::bad_url, part(url, CURLUPART_URL, 0),
+                    "the host is no valid name: check its spelling");
+    }
+    curl_url_set(url, CURLUPART_USER, nullptr, 0);
+    curl_url_set(url, CURLUPART_PASSWORD, nullptr, 0);
+    parts.shown = part(url, CURLUPART_URL, CURLU_PUNYCODE);
+
+    in_addr address;
+    if (host.front() != '[' && ::inet_pton(AF_INET, host.c_str(), &address) != 1) {
+        parts.lookup_name = std::move(host);
+    }
+    return parts;
+}
+
+}  // namespace
+
+Url Url::parse(const std::string& text) {
+    const Handle url = checked(curl_url());
+    if (text.find("://") == std::string::npos) {
+        throw Error(ErrorKind::bad_url, quoted(text),
+                    "the URL has no scheme: write it as http://host/path");
+    }
+    const CURLUcode code =
+        curl_url_set(url.get(), CURLUPART_URL, text.c_str(), lenient | CURLU_NON_SUPPORT_SCHEME);
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        throw std::bad_alloc();
+    }
+    if (code != CURLUE_OK || text.find('\0') != std::string::npos) {
+        throw Error(ErrorKind::bad_url, quoted(text),
+                    std::string("the URL cannot be read: ") +
+                        (code == CURLUE_OK ? "it has a zero byte" : curl_url_strerror(code)));
+    }
+    const std::string scheme = part(url.get(), CURLUPART_SCHEME, 0);
+    if (scheme != "http" && scheme != "https") {
+        throw Error(ErrorKind::bad_url, quoted(text), unsupported(scheme));
+    }
+    return take_apart(url.get());
+}
+
+Url Url::resolve(const std::string& location) const {
+    const Handle url = checked(curl_url());
+    curl_url_set(url.get(), CURLUPART_URL, href.c_str(), 0);
+    const CURLUcode code = curl_url_set(url.get(), CURLUPART_URL, location.c_str(),
+                                        lenient | CURLU_NON_SUPPORT_SCHEME);
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        throw std::bad_alloc();
+    }
+    if (code != CURLUE_OK) {
+        throw Error(ErrorKind::redirect, shown,
+                    "redirects to " + quoted(location) +
+                        ", which is no URL: " + curl_url_strerror(code));
+    }
+    const std::string scheme = part(url.get(), CURLUPART_SCHEME, 0);
+    if (scheme != "http" && scheme != "https") {
+        throw Error(ErrorKind::redirect, shown,
+                    "redirects to " + quoted(location) +
+                        ", which is not followed: " + unsupported(scheme));
+    }
+    try {
+        return take_apart(url.get());
+    } catch (const Error& error) {
+        throw Error(ErrorKind::redirect, shown,
+                    "redirects to " + quoted(location) + ": " + error.problem());
+    }
+}
+
+}  // namespace detail
+}  // namespace http
+}  // namespace asyncio::inline v0

@@ -1,0 +1,142 @@
+// Runs one program of the language on the library and records what happens, as the class Program of
+// reference.py does with Python's asyncio.
+#pragma once
+
+#include <asyncio/testing/virtual_clock.hpp>
+
+#include "value.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+namespace conformance {
+
+// A statement that the library, or this interpreter, does not have. A LoopBreak, so that it ends
+// the program wherever it is thrown.
+class Unsupported final : public asyncio::LoopBreak {
+public:
+    explicit Unsupported(std::string statement) : statement_(std::move(statement)) {}
+    const char* what() const noexcept override { return statement_.c_str(); }
+
+private:
+    std::string statement_;
+};
+
+// The program exceeded its budget of loop iterations.
+class TooLong final : public asyncio::LoopBreak {
+public:
+    const char* what() const noexcept override { return "too many iterations"; }
+};
+
+struct Record {
+    std::vector<std::string> trace;
+    std::vector<std::string> lost;  // sorted
+};
+
+// What a variable names: a task or future, a gathering future with or without return_exceptions, a
+// handle, or a group.
+using Variable = std::variant<asyncio::Future<Value>, asyncio::Future<std::vector<Value>>,
+                              asyncio::Future<std::vector<asyncio::Outcome<Value>>>,
+                              asyncio::Handle, std::shared_ptr<asyncio::TaskGroup>>;
+
+// What a block ended with: the value of a `return`, or nothing if it ran to its end.
+using Flow = std::optional<Value>;
+
+class Program {
+public:
+    explicit Program(const Json& source);
+    Program(const Program&) = delete;
+    Program& operator=(const Program&) = delete;
+
+    // Throws Unsupported, TooLong, or asyncio::DeadlockError.
+    Record run(bool debug);
+
+private:
+    // A statement's arguments start at index 1. Statements that suspend, or hold others, are
+    // coroutines.
+    using Action = void (Program::*)(const Json& statement);
+    using Procedure = asyncio::Coro<Flow> (Program::*)(const Json& statement);
+    using Statement = std::variant<Action, Procedure>;
+
+    static const std::unordered_map<std::string, Statement>& statements();
+
+    // Recording.
+    void log(const std::string& event);
+    void on_loop_exception(asyncio::EventLoop& loop, const asyncio::ErrorContext& context);
+    void record(asyncio::EventLoop& loop, const std::string& event);
+
+    // Coroutines.
+    asyncio::Coro<Value> coro(std::string name);
+    asyncio::Coro<Flow> block(const Json& statements);
+    asyncio::Coro<Flow> block(const Json& statements, std::size_t count);
+    asyncio::Coro<Value> main();
+    void make(const std::string& name, const Json& object);
+
+    // Running.
+    std::string run_main(asyncio::EventLoop& loop, const asyncio::Task<Value>& main);
+    void cancel_all(asyncio::EventLoop& loop);
+
+    // Variables.
+    Variable* find(const Json& name);
+    // Null if it is unset, which is logged.
+    Variable* find_or_log(const char* event, const Json& name);
+    std::vector<asyncio::Future<Value>> futures(const Json& targets);
+    std::vector<asyncio::Coro<Value>> coroutines(const Json& targets);
+    Variable gather(const Json& targets, bool return_exceptions);
+    asyncio::Coro<Value> await(Variable target);
+
+    // Statements: tasks.
+    void do_log(const Json& statement);
+    asyncio::Coro<Flow> do_sleep(const Json& statement);
+    asyncio::Coro<Flow> do_return(const Json& statement);
+    void do_raise(const Json& statement);
+    asyncio::Coro<Flow> do_repeat(const Json& statement);
+    asyncio::Coro<Flow> do_call(const Json& statement);
+    void do_spawn(const Json& statement);
+    void do_spawn_eager(const Json& statement);
+    asyncio::Coro<Flow> do_await(const Json& statement);
+    void do_cancel(const Json& statement);
+    void do_cancel_self(const Json& statement);
+    void do_uncancel(const Json& statement);
+    void do_cancelling(const Json& statement);
+    void do_state(const Json& statement);
+    void do_result(const Json& statement);
+    void do_exception(const Json& statement);
+    void do_all_tasks(const Json& statement);
+    void do_on_done(const Json& statement);
+
+    // Statements: control.
+    asyncio::Coro<Flow> do_try(const Json& statement);
+    asyncio::Coro<bool> handle(const Json& handlers, const std::exception_ptr& error, Flow& flow);
+
+    // Statements: futures and callbacks.
+    void do_set_result(const Json& statement);
+    void do_set_exception(const Json& statement);
+    void do_call_soon(const Json& statement);
+    void do_call_later(const Json& statement);
+    void do_handle_cancel(const Json& statement);
+
+    // Statements: combinators.
+    asyncio::Coro<Flow> do_gather(const Json& statement);
+    void do_gather_as(const Json& statement);
+    asyncio::Coro<Flow> do_shield(const Json& statement);
+    asyncio::Coro<Flow> do_task_group(const Json& statement);
+    void do_group_spawn(const Json& statement);
+
+    // Statements: context variables.
+    void do_ctx_set(const Json& statement);
+    void do_ctx_get(const Json& statement);
+
+    const Json& source_;
+    Record record_;
+    std::unordered_map<std::string, Variable> variables_;
+    std::unordered_map<std::string, int> started_;
+    std::map<std::string, asyncio::ContextVar<int>> contexts_;
+};
+
+}  // namespace conformance

@@ -1,0 +1,298 @@
+// asyncio demo: plays the two scenarios of the guide to create_task, each done badly and then well.
+// What it draws is recorded while it happens, by calls next to the awaits they describe.
+#include <asyncio/asyncio.hpp>
+#include <asyncio/http.hpp>
+
+#include "commands.hpp"
+#include "sequence_diagram.hpp"
+#include "site_server.hpp"
+#include "terminal.hpp"
+#include "text_table.hpp"
+
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace asyncio::cli {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int page_count = 6;
+
+// Who takes part; the tasks have numbers from 1.
+constexpr std::size_t main_coroutine = 0;
+constexpr std::size_t event_loop = 1;
+constexpr std::size_t task(std::size_t number) noexcept { return event_loop + number; }
+
+std::vector<std::string> participants(std::size_t task_count) {
+    std::vector<std::string> names{"Main", "Event loop"};
+    for (std::size_t i = 1; i <= task_count; ++i) {
+        names.push_back("Task " + std::to_string(i));
+    }
+    return names;
+}
+
+std::string task_name(std::size_t number) { return "Task " + std::to_string(number); }
+
+// Puts what happens into the diagram, with the time at which it does.
+class Recorder {
+public:
+    Recorder(const Terminal& terminal, std::size_t task_count)
+        : diagram_(std::cout, terminal, participants(task_count)) {
+        diagram_.print_header();
+        start_ = std::chrono::steady_clock::now();
+    }
+
+    void record(std::size_t from, std::size_t to, std::string_view label) {
+        diagram_.add(elapsed(), from, to, label);
+    }
+    void creates(std::size_t number) {
+        record(main_coroutine, event_loop, "create_task(" + task_name(number) + ")");
+    }
+    void waits_for(std::string_view what) {
+        record(main_coroutine, event_loop, "await " + std::string(what));
+    }
+    void main_goes_on() { record(event_loop, main_coroutine, "Main goes on"); }
+
+    Duration elapsed() const { return std::chrono::steady_clock::now() - start_; }
+
+private:
+    SequenceDiagram diagram_;
+    TimePoint start_;
+};
+
+// Fetches a page and records what happens to the coroutine that does.
+Coro<int> fetch(Recorder& recorder, std::size_t who, std::string url) {
+    recorder.record(who, event_loop, "waits for I/O");
+    const http::Response page = co_await http::fetch(std::move(url));
+    recorder.record(event_loop, who, "I/O done, goes on");
+    co_return page.status;
+}
+
+// The same, as the coroutine of a task.
+Coro<int> fetch_as_task(Recorder& recorder, std::size_t number, std::string url) {
+    recorder.record(event_loop, task(number), "first step");
+    const int status = co_await fetch(recorder, task(number), std::move(url));
+    recorder.record(task(number), main_coroutine, "result: " + std::to_string(status));
+    co_return status;
+}
+
+Task<int> create_fetch(Recorder& recorder, std::size_t number, const std::string& url) {
+    recorder.creates(number);
+    return create_task(fetch_as_task, std::ref(recorder), number, url);
+}
+
+using Urls = std::vector<std::string>;
+
+// ---- Scenario 1
+
+constexpr std::string_view scenario_1_bad_code = R"(
+    Coro<int> fetch_data_bad() {
+        int first = co_await delay(1s);    // waits a second,
+        int second = co_await delay(1s);   // and only then begins another
+        co_return first + second;
+    }
+)";
+
+Coro<void> scenario_1_bad(Recorder& recorder, Urls urls) {
+    for (const std::string& url : urls) {
+        co_await fetch(recorder, main_coroutine, url);
+    }
+}
+
+constexpr std::string_view scenario_1_better_code = R"(
+    Coro<int> fetch_data_better() {
+        auto task1 = asyncio::create_task(delay(1s));   // scheduled, not awaited
+        auto task2 = asyncio::create_task(delay(1s));
+        int first = co_await task1;                     // both wait meanwhile
+        int second = co_await task2;
+        co_return first + second;
+    }
+)";
+
+Coro<void> scenario_1_better(Recorder& recorder, Urls urls) {
+    std::vector<Task<int>> tasks;
+    for (const std::string& url : urls) {
+        tasks.push_back(create_fetch(recorder, tasks.size() + 1, url));
+    }
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        recorder.waits_for(task_name(i + 1));
+        co_await tasks[i];
+        recorder.main_goes_on();
+    }
+}
+
+// ---- Scenario 2
+
+constexpr std::string_view scenario_2_bad_code = R"(
+    Coro<Pages> process_urls_bad(std::vector<std::string> urls) {
+        Pages pages;
+        for (const auto& url : urls) {   // a task, but awaited as soon as it exists
+            pages.push_back(co_await asyncio::create_task(fetch(url)));
+        }
+        co_return pages;
+    }
+)";
+
+Coro<void> scenario_2_bad(Recorder& recorder, Urls urls) {
+    for (std::size_t i = 0; i < urls.size(); ++i) {
+        const Task<int> created = create_fetch(recorder, i + 1, urls[i]);
+        recorder.waits_for(task_name(i + 1));
+        co_await created;
+        recorder.main_goes_on();
+    }
+}
+
+constexpr std::string_view scenario_2_better_code = R"(
+    Coro<Pages> process_urls_better(std::vector<std::string> urls) {
+        std::vector<Task<Page>> tasks;
+        for (const auto& url : urls) {   // first create all of them,
+            tasks.push_back(asyncio::create_task(fetch(url)));
+        }
+        co_return co_await asyncio::gather(tasks);   // then wait; order is kept
+    }
+)";
+
+Coro<void> scenario_2_better(Recorder& recorder, Urls urls) {
+    std::vector<Task<int>> tasks;
+    for (const std::string& url : urls) {
+        tasks.push_back(create_fetch(recorder, tasks.size() + 1, url));
+    }
+    recorder.waits_for("gather(tasks)");
+    co_await gather(tasks);
+    recorder.main_goes_on();
+}
+
+// ---- the show
+
+struct Way {
+    std::string_view title;
+    std::string_view code;
+    Coro<void> (*play)(Recorder&, Urls);
+    // Those that the picture has lines for.
+    std::size_t task_count;
+};
+
+std::string in_seconds(Duration time) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3f s", std::chrono::duration<double>(time).count());
+    return text;
+}
+
+class Demo {
+public:
+    Demo(Terminal terminal, std::string url) : terminal_(terminal), url_(std::move(url)) {}
+
+    Coro<void> play() {
+        introduce();
+        // The first fetch also sets the client up, which is not what the scenarios are about.
+        co_await http::fetch(url_ + "/delay/0");
+        heading("Scenario 1: two pages that take 1 s each");
+        co_await compare(
+            Urls(2, url_ + "/delay/1000"),
+            {"Bad: one after the other", scenario_1_bad_code, scenario_1_bad, 0},
+            {"Better: create_task first", scenario_1_better_code, scenario_1_better, 2});
+        heading("Scenario 2: six pages that take 0.3 s each");
+        co_await compare(Urls(page_count, url_ + "/delay/300"),
+                         {"Bad: create a task and wait for it, one by one", scenario_2_bad_code,
+                          scenario_2_bad, page_count},
+                         {"Better: create all tasks, then gather", scenario_2_better_code,
+                          scenario_2_better, page_count});
+        conclude();
+    }
+
+private:
+    void introduce() const {
+        std::cout << "asyncio demo: waiting for many things at once, in one thread.\n\n"
+                     "You will see two scenarios, each first done badly and then well: the code,\n"
+                     "a picture of what really happens while it runs, and the time it takes. The\n"
+                     "pages come from a small web server in this same process and event loop. In\n"
+                     "the pictures time goes down, and each arrow hands something over between\n"
+                     "the main coroutine, the event loop and the tasks. All of it takes 5 s.\n";
+    }
+
+    void heading(std::string_view text) const {
+        std::cout << '\n'
+                  << terminal_.paint(Colour::bold, "== " + std::string(text) + " ==") << '\n';
+    }
+
+    Coro<void> compare(Urls urls, Way bad, Way better) {
+        const Duration bad_time = co_await measure(urls, bad, Colour::red);
+        const Duration better_time = co_await measure(urls, better, Colour::green);
+        char ratio[32];
+        std::snprintf(ratio, sizeof ratio, "%.1f",
+                      std::chrono::duration<double>(bad_time) / better_time);
+        std::cout << "\nThe waits add up to " << in_seconds(bad_time) << " in the bad way; "
+                  << "in the better one they\noverlap and take " << in_seconds(better_time) << ", "
+                  << ratio << " times as fast.\n";
+    }
+
+    Coro<Duration> measure(Urls urls, Way way, Colour colour) {
+        std::cout << '\n' << terminal_.paint(colour, way.title) << '\n' << way.code << std::endl;
+        Recorder recorder(terminal_, way.task_count);
+        co_await way.play(recorder, std::move(urls));
+        const Duration time = recorder.elapsed();
+        std::cout << terminal_.paint(colour, "took " + in_seconds(time)) << '\n';
+        measured_.push_back({std::string(way.title), in_seconds(time)});
+        co_return time;
+    }
+
+    void conclude() const {
+        heading("What was measured");
+        std::cout << '\n' << TextTable{{"way", "time"}, {48, 10}, measured_}.str(terminal_);
+        heading("Which way when");
+        const TextTable ways{{"way", "properties", "errors", "use it for"},
+                             {15, 18, 19, 17},
+                             {{"co_await coro()", "one after the other; simple", "thrown at once",
+                               "steps that need each other's results"},
+                              {"create_task()", "scheduled by hand; gives a handle, the Task",
+                               "reported late, or missed, if nobody awaits the task",
+                               "control over a single task, such as cancelling it"},
+                              {"gather()", "runs many at once; keeps their order",
+                               "the first is thrown, or all are collected",
+                               "many tasks that are independent of each other"}}};
+        std::cout << '\n'
+                  << ways.str(terminal_)
+                  << "\nTasks share one thread: they help where a program waits. Work that keeps"
+                     "\nthe processor busy belongs to run_in_executor instead.\n";
+    }
+
+    Terminal terminal_;
+    std::string url_;
+    std::vector<std::vector<std::string>> measured_;
+};
+
+Coro<void> run_demo() {
+    SiteServer server;
+    const Task<void> serving = create_task({.name = "site"}, server.serve());
+    Demo demo(Terminal::of(STDOUT_FILENO), server.url());
+    co_await demo.play();
+    serving.cancel();
+}
+
+}  // namespace
+
+void add_demo(CLI::App& app, int& exit_status) {
+    CLI::App* const command =
+        app.add_subcommand("demo", "Plays two scenarios with and without concurrency, in 5 s");
+    command->callback([&exit_status] {
+        try {
+            asyncio::run(run_demo());
+            exit_status = 0;
+        } catch (const KeyboardInterrupt&) {
+            exit_status = 130;
+        } catch (const std::exception& error) {
+            std::cerr << "asyncio demo: " << error.what() << '\n';
+            exit_status = 1;
+        }
+    });
+}
+
+}  // namespace asyncio::cli

@@ -1,0 +1,120 @@
+// asyncio site: the demonstration site as a command, until Ctrl-C.
+#include <asyncio/asyncio.hpp>
+#include <asyncio/sockets.hpp>
+
+#include "commands.hpp"
+#include "site_server.hpp"
+
+#include <CLI/CLI.hpp>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <system_error>
+
+namespace asyncio::cli {
+
+namespace {
+
+// The signals that ask the site to stop, as a descriptor. Until `restore` they do nothing else.
+class StopSignals {
+public:
+    StopSignals() {
+        sigset_t signals;
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGTERM);
+        fd_ = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+        if (fd_ < 0) {
+            throw std::system_error(errno, std::generic_category(), "signalfd");
+        }
+        pthread_sigmask(SIG_BLOCK, &signals, &before_);
+    }
+    StopSignals(const StopSignals&) = delete;
+    StopSignals& operator=(const StopSignals&) = delete;
+    ~StopSignals() {
+        restore();
+        ::close(fd_);
+    }
+
+    int fileno() const noexcept { return fd_; }
+    // Takes the signal that came; further ones do what they did before.
+    void restore() noexcept {
+        signalfd_siginfo info;
+        [[maybe_unused]] const auto size = ::read(fd_, &info, sizeof info);
+        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+private:
+    int fd_ = -1;
+    sigset_t before_{};
+};
+
+// Every connection takes a descriptor, and the usual limit of 1,024 is soon reached.
+void raise_descriptor_limit() noexcept {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+// Cancels the server at the first signal; the next one does what such signals do.
+Coro<void> stop_on_signal(std::shared_ptr<StopSignals> signals, Task<void> serving) {
+    co_await readable(*signals);
+    signals->restore();
+    std::cerr << "site: stopping; requests under way are answered first" << std::endl;
+    serving.cancel();
+}
+
+Coro<void> run_site(SiteOptions options) {
+    SiteServer server(options);
+    const auto signals = std::make_shared<StopSignals>();
+    const Task<void> serving = create_task({.name = "serve"}, server.serve());
+    const Task<void> stopping =
+        create_task({.name = "stop on signal"}, stop_on_signal(signals, serving));
+    std::cout << "listening on " << server.url() << std::endl;
+    try {
+        co_await serving;
+    } catch (const CancelledError&) {
+        if (!stopping.done()) {
+            throw;  // somebody cancelled this function
+        }
+    }
+    stopping.cancel();
+}
+
+int site(const SiteOptions& options) {
+    raise_descriptor_limit();
+    try {
+        asyncio::run(run_site, options);
+        return 0;
+    } catch (const KeyboardInterrupt&) {
+        return 130;
+    } catch (const std::exception& error) {
+        std::cerr << "asyncio site: " << error.what() << '\n';
+        return 1;
+    }
+}
+
+}  // namespace
+
+void add_site(CLI::App& app, int& exit_status) {
+    CLI::App* const command = app.add_subcommand(
+        "site", "Serves pages that are slow, large, failing or redirecting, for trials and tests");
+    const auto options = std::make_shared<SiteOptions>();
+    command->add_option("--host", options->host, "The IP address to listen at")
+        ->capture_default_str();
+    command->add_option("--port", options->port, "The port; 0 takes a free one")
+        ->capture_default_str();
+    command->add_option("--seed", options->seed, "Decides which requests for /flaky fail")
+        ->capture_default_str();
+    command->footer("The page / lists the others. Ctrl-C or SIGTERM ends the site gracefully.");
+    command->callback([options, &exit_status] { exit_status = site(*options); });
+}
+
+}  // namespace asyncio::cli
