@@ -1,6 +1,7 @@
 // Everything of the core library.
 #pragma once
 
+#include <asyncio/address.hpp>
 #include <asyncio/clock.hpp>
 #include <asyncio/context.hpp>
 #include <asyncio/ensure_future.hpp>
@@ -15,6 +16,7 @@
 #include <asyncio/runners.hpp>
 #include <asyncio/shield.hpp>
 #include <asyncio/sleep.hpp>
+#include <asyncio/sockets.hpp>
 #include <asyncio/task.hpp>
 #include <asyncio/task_group.hpp>
 #include <asyncio/waiter.hpp>

@@ -128,9 +128,14 @@ inline constexpr bool is_coro<Coro<T>> = true;
 struct PromiseBase : Frame {
     PromiseBase() noexcept {}
 
-    static void* operator new(std::size_t size) { return pool_allocate(size); }
+    static void* operator new(std::size_t size) { return pool_allocate(frame_size(size)); }
     static void operator delete(void* block, std::size_t size) noexcept {
-        pool_deallocate(block, size);
+        pool_deallocate(block, frame_size(size));
+    }
+    // The compiler takes it that frames are aligned as by the ordinary operator new.
+    static constexpr std::size_t frame_size(std::size_t size) noexcept {
+        constexpr std::size_t alignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+        return (size + alignment - 1) / alignment * alignment;
     }
 
     InitialAwaiter initial_suspend() noexcept { return {this}; }

@@ -274,6 +274,7 @@ private:
     friend class Driver;
     friend class Handle;
     friend class Sleep;
+    friend class Waiter;
     friend class detail::FutureState;
     friend class detail::TaskState;
     friend class detail::HandleState;

@@ -451,7 +451,7 @@ private:
     friend struct detail::HandleAccess;
 
     void require_pending(const char* operation) const {
-        if (state().done()) [[unlikely]] {
+        if (state().done() || state().kind() == detail::FutureKind::task) [[unlikely]] {
             state().throw_invalid_state(operation);
         }
     }

@@ -8,6 +8,7 @@
 #include <source_location>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 namespace asyncio::inline v0 {
@@ -50,15 +51,25 @@ public:
     std::source_location created_at;
 
 protected:
-    HandleState() noexcept : TimerNode(&HandleState::run) {}
-    virtual ~HandleState();
+    // `has_destructor`: whether destroying the callable does anything.
+    explicit HandleState(bool has_destructor) noexcept
+        : TimerNode(&HandleState::run), alive_(has_destructor) {}
+    virtual ~HandleState() = default;
     virtual void call() = 0;
     virtual void drop() noexcept = 0;
+
+    // Destroys the callable unless that was done.
+    void drop_once() noexcept {
+        if (std::exchange(alive_, false)) {
+            drop();
+        }
+    }
 
 private:
     static void run(Runnable& self, Turn turn);
 
     std::uint32_t refs_ = 0;
+    bool alive_;
     bool cancelled_ = false;
     bool running_ = false;
     bool finished_ = false;
@@ -67,26 +78,22 @@ private:
 template <class F>
 class HandleStateOf final : public HandleState {
 public:
-    explicit HandleStateOf(F callable) { std::construct_at(&callable_, std::move(callable)); }
-    ~HandleStateOf() override {
-        if (alive_) {
-            std::destroy_at(&callable_);
-        }
+    explicit HandleStateOf(F callable) : HandleState(!std::is_trivially_destructible_v<F>) {
+        std::construct_at(&callable_, std::move(callable));
     }
-
-protected:
-    void call() override { std::invoke(callable_); }
-    void drop() noexcept override {
-        if (std::exchange(alive_, false)) {
-            std::destroy_at(&callable_);
+    ~HandleStateOf() override {
+        if constexpr (!std::is_trivially_destructible_v<F>) {
+            drop_once();
         }
     }
 
 private:
+    void call() override { std::invoke(callable_); }
+    void drop() noexcept override { std::destroy_at(&callable_); }
+
     union {
         F callable_;
     };
-    bool alive_ = true;
 };
 
 // A call that another thread scheduled: its state is atomic, because that thread may cancel it.
@@ -136,18 +143,30 @@ public:
     Handle() noexcept = default;
     /// False for a handle that names nothing.
     explicit operator bool() const noexcept { return state_ != nullptr; }
-    Handle(const Handle& other) noexcept;
+    Handle(const Handle& other) noexcept : state_(other.state_) {
+        if (state_ != nullptr) {
+            state_->retain();
+        }
+    }
     Handle(Handle&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
     Handle& operator=(Handle other) noexcept {
         std::swap(state_, other.state_);
         return *this;
     }
-    ~Handle();
+    ~Handle() {
+        if (state_ != nullptr) {
+            state_->release();
+        }
+    }
 
     /// The call will not run. Does nothing if it has run or was cancelled. Cost: O(log n) for a
     /// timer, else constant. Source: S006, S029.
-    void cancel() const noexcept;
-    bool cancelled() const noexcept;
+    void cancel() const noexcept {
+        if (state_ != nullptr) {
+            state_->cancel();
+        }
+    }
+    bool cancelled() const noexcept { return state_ != nullptr && state_->cancelled(); }
     /// The context in which the call runs.
     Context get_context() const;
     /// `<Handle cancelled created at f.cpp:3>`.

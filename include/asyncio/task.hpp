@@ -30,6 +30,8 @@ public:
             clear();
         }
     }
+    // Requires: not named yet.
+    std::uint64_t number() const noexcept { return bits_ >> 1; }
     ASYNCIO_API void set(std::string name);
     ASYNCIO_API std::string get() const;
 

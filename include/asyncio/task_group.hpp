@@ -81,16 +81,13 @@ public:
     /// then closed.
     template <class T>
     Task<T> create_task(Coro<T> coro, std::source_location here = std::source_location::current());
-    template <class T>
-    Task<T> create_task(TaskOptions options, Coro<T> coro);
     template <detail::AsCoro A>
     auto create_task(A&& awaiter, std::source_location here = std::source_location::current());
     template <class F, class... Args>
-        requires detail::CoroFunction<F, Args...>
+        requires(!detail::CoroLike<F> && !std::same_as<std::remove_cvref_t<F>, TaskOptions>)
     auto create_task(F&& function, Args&&... args);
-    template <class F, class... Args>
-        requires detail::CoroFunction<F, Args...>
-    auto create_task(TaskOptions options, F&& function, Args&&... args);
+    template <class... Args>
+    auto create_task(TaskOptions options, Args&&... coro_or_function_and_args);
 
     /// Cancels the body and every child; the scope then ends without CancelledError. Before the
     /// scope is entered, it does so there; after the end it does nothing.
@@ -204,38 +201,28 @@ Task<T> TaskGroup::create_task(Coro<T> coro, std::source_location here) {
     return task;
 }
 
-template <class T>
-Task<T> TaskGroup::create_task(TaskOptions options, Coro<T> coro) {
-    if (!accepts_children()) [[unlikely]] {
-        coro.close();
-        refuse_child();
-    }
-    Task<T> task = detail::spawn(*loop_, options, coro);
-    add(task);
-    return task;
-}
-
 template <detail::AsCoro A>
 auto TaskGroup::create_task(A&& awaiter, std::source_location here) {
     return create_task(detail::to_coro(std::forward<A>(awaiter)), here);
 }
 
 template <class F, class... Args>
-    requires detail::CoroFunction<F, Args...>
+    requires(!detail::CoroLike<F> && !std::same_as<std::remove_cvref_t<F>, TaskOptions>)
 auto TaskGroup::create_task(F&& function, Args&&... args) {
     TaskOptions options;
     options.created_at = {};  // the call site is unknown; reports show the coroutine's function
     return create_task(std::move(options), std::forward<F>(function), std::forward<Args>(args)...);
 }
 
-template <class F, class... Args>
-    requires detail::CoroFunction<F, Args...>
-auto TaskGroup::create_task(TaskOptions options, F&& function, Args&&... args) {
+template <class... Args>
+auto TaskGroup::create_task(TaskOptions options, Args&&... args) {
     if (!accepts_children()) [[unlikely]] {
+        if constexpr (sizeof...(Args) == 1 && (detail::is_coro<std::remove_cvref_t<Args>> && ...)) {
+            (args.close(), ...);
+        }
         refuse_child();
     }
-    auto task =
-        detail::spawn_call(*loop_, options, std::forward<F>(function), std::forward<Args>(args)...);
+    auto task = loop_->create_task(std::move(options), std::forward<Args>(args)...);
     add(task);
     return task;
 }

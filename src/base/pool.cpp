@@ -1,7 +1,10 @@
-// The slow paths of the block pool, and the state every thread has.
+// The slow paths of the block pool: slabs that blocks are carved from and return to.
 #include <asyncio/detail/thread_state.hpp>
+#include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <new>
+#include <utility>
 
 // Present exactly when the program runs under AddressSanitizer, whoever was compiled with it.
 extern "C" __attribute__((weak)) void __asan_init();
@@ -11,72 +14,295 @@ namespace detail {
 
 namespace {
 
-// A class keeps at most this much, enough for thousands of tasks that come and go together.
-constexpr std::size_t pool_class_bytes_max = 1024 * 1024;
+// A free list keeps at most this much, enough for thousands of tasks that come and go together.
+constexpr std::size_t list_bytes_max = 1024 * 1024;
+// A power of two, so that a block's address tells its slab. Large enough that the C library maps
+// each one by itself (smaller aligned blocks leave holes of their own size between them), small
+// enough that one live block does not hold much.
+constexpr std::size_t slab_size = 1024 * 1024;
+
+class SlabPool;
+
+// Blocks of one size, carved from the front on; returned ones are listed in `free`.
+//
+// Invariants:
+//  1. `live` counts the blocks that are in use or in some thread's free list.
+//  2. Only the owner's thread touches a slab, except `returned` and `next_returned`, which are
+//     guarded by returns_mutex; once the owner is abandoned the mutex guards everything.
+struct alignas(64) Slab {
+    SlabPool* owner;
+    std::uint32_t size_class;
+    std::uint32_t live = 0;
+    void* free = nullptr;
+    char* next_block;
+    char* end;
+    Slab* next = nullptr;  // the slabs of the same class that have room
+    Slab* prev = nullptr;
+    bool listed = false;
+    void* returned = nullptr;  // blocks that other threads gave back
+    Slab* next_returned = nullptr;
+
+    static Slab* of(void* block) noexcept {
+        return reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(block) &
+                                       ~(slab_size - 1));
+    }
+    bool has_room() const noexcept {
+        return free != nullptr || next_block + block_size() <= end;
+    }
+    std::size_t block_size() const noexcept { return size_class * pool_granule; }
+
+    void* take() noexcept {
+        ++live;
+        if (free != nullptr) {
+            void* const block = free;
+            free = *static_cast<void**>(block);
+            return block;
+        }
+        void* const block = next_block;
+        next_block += block_size();
+        return block;
+    }
+    void give_back(void* block) noexcept {
+        --live;
+        *static_cast<void**>(block) = free;
+        free = block;
+    }
+};
+
+constinit std::mutex returns_mutex;
 
 // What a thread uses before its first allocation: always empty, takes nothing.
 constinit Pool empty_pool;
 
 bool recycling_allowed() noexcept {
-    return &__asan_init == nullptr && std::getenv("ASYNCIO_NO_POOL") == nullptr;
+    static const bool allowed =
+        &__asan_init == nullptr && std::getenv("ASYNCIO_NO_POOL") == nullptr;
+    return allowed;
 }
 
-// Owns the pool of a thread, and frees its blocks when the thread ends.
-class ThreadPool {
+// The pool of one thread. It outlives the thread, abandoned, while blocks of it are in use.
+//
+// Invariant: `with_room_[c]` lists the slabs of class c that have room; the first is used next.
+class SlabPool {
 public:
-    ThreadPool() {
-        if (!recycling_allowed()) {
-            return;
-        }
+    SlabPool() {
         for (std::size_t i = 1; i < pool_class_count; ++i) {
-            pool_.classes[i].limit =
-                static_cast<std::uint32_t>(pool_class_bytes_max / (i * pool_granule));
+            lists.classes[i].limit = static_cast<std::uint32_t>(list_bytes_max / (i * pool_granule));
         }
     }
+    SlabPool(const SlabPool&) = delete;
+    SlabPool& operator=(const SlabPool&) = delete;
+    ~SlabPool() = default;
+
+    void* allocate(std::size_t size_class) {
+        Slab* slab = with_room_[size_class];
+        if (slab == nullptr) [[unlikely]] {
+            slab = &add_slab(size_class);
+        }
+        void* const block = slab->take();
+        if (!slab->has_room()) [[unlikely]] {
+            unlist(*slab);
+        }
+        return block;
+    }
+
+    // Requires: the slab is this pool's.
+    void release(Slab& slab, void* block) noexcept {
+        slab.give_back(block);
+        if (slab.live == 0) {
+            if (slab.listed) {
+                unlist(slab);
+            }
+            --slab_count_;
+            std::free(&slab);
+        } else if (!slab.listed) {
+            list(slab);
+        }
+    }
+
+    // A block comes back from another thread.
+    static void release_foreign(Slab& slab, void* block) noexcept {
+        const std::lock_guard lock(returns_mutex);
+        SlabPool* const owner = slab.owner;
+        if (owner->abandoned_) {
+            owner->release(slab, block);
+            owner->delete_if_unused();
+            return;
+        }
+        if (slab.returned == nullptr) {
+            slab.next_returned = std::exchange(owner->returned_, &slab);
+            owner->has_returned_.store(true, std::memory_order_relaxed);
+        }
+        *static_cast<void**>(block) = slab.returned;
+        slab.returned = block;
+    }
+
+    // The thread ends: what the free lists hold goes back.
+    static void abandon(SlabPool* pool) noexcept;
+
+    // For the last destructors of a thread, when its own pool is gone.
+    static void* allocate_late(std::size_t size_class) {
+        const std::lock_guard lock(returns_mutex);
+        static SlabPool* const late = [] {
+            auto* const pool = new SlabPool;
+            pool->abandoned_ = true;
+            pool->slab_count_ = 1;  // is never deleted
+            return pool;
+        }();
+        return late->allocate(size_class);
+    }
+
+    Pool lists;
+
+private:
+    Slab& add_slab(std::size_t size_class) {
+        if (has_returned_.load(std::memory_order_relaxed)) {
+            const std::lock_guard lock(returns_mutex);
+            collect_returned();
+            if (with_room_[size_class] != nullptr) {
+                return *with_room_[size_class];
+            }
+        }
+        void* const memory = std::aligned_alloc(slab_size, slab_size);
+        if (memory == nullptr) {
+            throw std::bad_alloc();
+        }
+        char* const begin = static_cast<char*>(memory);
+        auto* const slab = new (memory) Slab{.owner = this,
+                                             .size_class = static_cast<std::uint32_t>(size_class),
+                                             .next_block = begin + sizeof(Slab),
+                                             .end = begin + slab_size};
+        ++slab_count_;
+        list(*slab);
+        return *slab;
+    }
+
+    // Requires: returns_mutex is held.
+    void collect_returned() noexcept {
+        has_returned_.store(false, std::memory_order_relaxed);
+        while (returned_ != nullptr) {
+            Slab& slab = *returned_;
+            returned_ = slab.next_returned;
+            void* block = std::exchange(slab.returned, nullptr);
+            while (block != nullptr) {
+                // The last block may free the slab, but never one before it.
+                void* const following = *static_cast<void**>(block);
+                release(slab, block);
+                block = following;
+            }
+        }
+    }
+
+    void delete_if_unused() noexcept {
+        if (slab_count_ == 0) {
+            delete this;
+        }
+    }
+
+    void list(Slab& slab) noexcept {
+        Slab*& first = with_room_[slab.size_class];
+        slab.prev = nullptr;
+        slab.next = first;
+        if (first != nullptr) {
+            first->prev = &slab;
+        }
+        first = &slab;
+        slab.listed = true;
+    }
+    void unlist(Slab& slab) noexcept {
+        (slab.prev != nullptr ? slab.prev->next : with_room_[slab.size_class]) = slab.next;
+        if (slab.next != nullptr) {
+            slab.next->prev = slab.prev;
+        }
+        slab.listed = false;
+    }
+
+    Slab* with_room_[pool_class_count] = {};
+    std::size_t slab_count_ = 0;
+    std::atomic<bool> has_returned_{false};
+    Slab* returned_ = nullptr;  // guarded by returns_mutex
+    bool abandoned_ = false;    // guarded by returns_mutex
+};
+
+// Owns the pool of a thread until the thread ends.
+class ThreadPool {
+public:
+    ThreadPool() : pool_(new SlabPool) {}
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
     ~ThreadPool() {
         thread_state.pool = &empty_pool;
-        for (Pool::Class& blocks : pool_.classes) {
-            while (blocks.free != nullptr) {
-                void* block = blocks.free;
-                blocks.free = *static_cast<void**>(block);
-                std::free(block);
-            }
-        }
-        ended_ = true;
+        ended = true;
+        SlabPool::abandon(std::exchange(pool_, nullptr));
     }
 
-    static Pool* of_this_thread() {
+    // Null when the thread is ending.
+    static SlabPool* of_this_thread() {
+        if (ended) {
+            return nullptr;
+        }
         thread_local ThreadPool instance;
-        return ended_ ? &empty_pool : &instance.pool_;
+        return instance.pool_;
     }
 
 private:
-    // True while the last destructors of a thread run: blocks are no longer kept.
-    static thread_local bool ended_;
-    Pool pool_;
+    static thread_local bool ended;
+    SlabPool* pool_;
 };
 
-thread_local bool ThreadPool::ended_ = false;
+thread_local bool ThreadPool::ended = false;
+
+void SlabPool::abandon(SlabPool* pool) noexcept {
+    for (Pool::Class& blocks : pool->lists.classes) {
+        while (blocks.free != nullptr) {
+            void* const block = blocks.free;
+            blocks.free = *static_cast<void**>(block);
+            Slab& slab = *Slab::of(block);
+            if (slab.owner == pool) {
+                pool->release(slab, block);
+            } else {
+                release_foreign(slab, block);
+            }
+        }
+    }
+    const std::lock_guard lock(returns_mutex);
+    pool->collect_returned();
+    pool->abandoned_ = true;
+    pool->delete_if_unused();
+}
 
 }  // namespace
 
 constinit thread_local ThreadState thread_state{.pool = &empty_pool};
 
 void* pool_refill(std::size_t size_class) {
-    if (thread_state.pool == &empty_pool) {
-        thread_state.pool = ThreadPool::of_this_thread();
+    if (!recycling_allowed()) {
+        void* const block = std::malloc(size_class * pool_granule);
+        if (block == nullptr) {
+            throw std::bad_alloc();
+        }
+        return block;
     }
-    void* block = std::malloc(size_class * pool_granule);
-    if (block == nullptr) {
-        throw std::bad_alloc();
+    SlabPool* const pool = ThreadPool::of_this_thread();
+    if (pool == nullptr) {
+        return SlabPool::allocate_late(size_class);
     }
-    return block;
+    thread_state.pool = &pool->lists;
+    return pool->allocate(size_class);
 }
 
 void pool_drain(void* block, std::size_t) noexcept {
-    std::free(block);
+    if (!recycling_allowed()) {
+        std::free(block);
+        return;
+    }
+    Slab& slab = *Slab::of(block);
+    SlabPool* const pool = ThreadPool::of_this_thread();
+    if (slab.owner == pool) {
+        pool->release(slab, block);
+    } else {
+        SlabPool::release_foreign(slab, block);
+    }
 }
 
 }  // namespace detail

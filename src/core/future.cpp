@@ -139,6 +139,10 @@ std::exception_ptr FutureState::moved_out_error() const {
 }
 
 void FutureState::throw_invalid_state(const char* operation) const {
+    if (kind_ == FutureKind::task) {
+        throw RuntimeError(std::string("Task does not support ") + operation +
+                           ": a task ends when its coroutine returns or throws");
+    }
     throw InvalidStateError(std::string(operation) + ": invalid state: " + repr() +
                             " is done already");
 }

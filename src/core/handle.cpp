@@ -5,21 +5,20 @@
 namespace asyncio::inline v0 {
 namespace detail {
 
-HandleState::~HandleState() = default;
-
 void HandleState::cancel() noexcept {
+    if (armed()) [[likely]] {
+        cancelled_ = true;
+        loop->scheduled_.remove(*this);
+        drop_once();
+        release();  // the heap's reference
+        return;
+    }
     if (cancelled_ || finished_) {
         return;
     }
     cancelled_ = true;
-    if (armed()) {
-        loop->scheduled_.remove(*this);
-        drop();
-        release();  // the heap's reference
-        return;
-    }
     if (!running_) {
-        drop();
+        drop_once();
     }
 }
 
@@ -30,13 +29,13 @@ void HandleState::run(Runnable& self, Turn turn) {
             handle.execute();
         } catch (...) {
             handle.finished_ = true;
-            handle.drop();
+            handle.drop_once();
             handle.release();
             throw;
         }
     }
     handle.finished_ = true;
-    handle.drop();
+    handle.drop_once();
     handle.release();
 }
 
@@ -126,28 +125,6 @@ ThreadSafeState::Phase ThreadSafeState::settled_phase() noexcept {
 }
 
 }  // namespace detail
-
-Handle::Handle(const Handle& other) noexcept : state_(other.state_) {
-    if (state_ != nullptr) {
-        state_->retain();
-    }
-}
-
-Handle::~Handle() {
-    if (state_ != nullptr) {
-        state_->release();
-    }
-}
-
-void Handle::cancel() const noexcept {
-    if (state_ != nullptr) {
-        state_->cancel();
-    }
-}
-
-bool Handle::cancelled() const noexcept {
-    return state_ != nullptr && state_->cancelled();
-}
 
 Context Handle::get_context() const {
     if (!state_->context) {

@@ -42,7 +42,7 @@ void SleepTimer::expire(Runnable& self, Turn turn) {
     // The second of two hops: the timer completes the wait, and the task runs in the iteration
     // after that, as with a future in CPython.
     if (turn == Turn::run && !timer.done()) {
-        timer.set_result();
+        timer.set_result_on(*thread_state.running_loop);
     }
 }
 

@@ -54,6 +54,10 @@ void TaskState::return_ids(EventLoop& loop) noexcept {
 
 void TaskState::start(Frame* root, Receiver* receiver, TaskOptions& options) {
     if (!options.name.empty()) {
+        // As in CPython, a task that is given a name uses up no number.
+        if (name_.number() + 1 == loop_->next_task_id_) {
+            --loop_->next_task_id_;
+        }
         name_.set(std::move(options.name));
     }
     root->receiver = receiver;
@@ -93,10 +97,22 @@ void TaskState::after_resume() {
     if (ended()) {
         end_step();
     } else if ((Driver::flags_ & Driver::flag_must_cancel) != 0 && waiting_ != nullptr) {
-        // A task that cancelled itself is interrupted at what it waits for next.
+        interrupt_wait();
+    }
+}
+
+// A task that cancelled itself is interrupted at what it waits for next.
+void TaskState::interrupt_wait() {
+    try {
         if (waiting_->cancel(cancel_message_)) {
             clear_must_cancel();
         }
+    } catch (const RuntimeError&) {
+        if (!awaits_future(wait_kind_)) {
+            throw;
+        }
+        // It began to wait for a circle of tasks, which cannot be cancelled: the wait ends instead.
+        stop_waiting();
     }
 }
 

@@ -3,7 +3,10 @@
 
 #include "http/error.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 
 namespace asyncio::inline v0 {
@@ -18,6 +21,14 @@ long to_curl_ms(Duration timeout) noexcept {
     const Duration used = timeout > Duration::zero() ? std::min(timeout, none) : none;
     return static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(used).count());
 }
+
+// libcurl says so since 8.6, and that it was out of memory before.
+constexpr CURLcode too_large_code =
+#if LIBCURL_VERSION_NUM >= 0x080600
+    CURLE_TOO_LARGE;
+#else
+    CURLE_OUT_OF_MEMORY;
+#endif
 
 template <class Deleter>
 void append(std::unique_ptr<curl_slist, Deleter>& list, const std::string& line) {
@@ -82,6 +93,8 @@ void Transfer::configure() {
         set(CURLOPT_CAINFO, job_.options.ca_file.c_str());
         set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
     }
+    set(CURLOPT_OPENSOCKETFUNCTION, &Transfer::socket_callback);
+    set(CURLOPT_OPENSOCKETDATA, this);
     set(CURLOPT_HEADERFUNCTION, &Transfer::header_callback);
     set(CURLOPT_HEADERDATA, this);
     set(CURLOPT_WRITEFUNCTION, &Transfer::body_callback);
@@ -138,6 +151,16 @@ void Transfer::configure_addresses() {
 }
 
 // ---- callbacks
+
+curl_socket_t Transfer::socket_callback(void* self, curlsocktype, curl_sockaddr* address) noexcept {
+    // libcurl's own sockets would be inherited by child processes, and it hides why it got none.
+    const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0) {
+        static_cast<Transfer*>(self)->socket_error_ = errno;
+        return CURL_SOCKET_BAD;
+    }
+    return fd;
+}
 
 std::size_t Transfer::header_callback(char* data, std::size_t size, std::size_t count,
                                       void* self) noexcept {
@@ -207,8 +230,21 @@ const char* Transfer::doing() const noexcept {
 
 std::exception_ptr Transfer::explain(CURLcode code) const noexcept {
     try {
+        if (!head_.complete()) {
+            if (code == CURLE_OK) {
+                throw Error(ErrorKind::bad_response, job_.url.shown,
+                            "the connection broke before the header was complete");
+            }
+            if (code == CURLE_OUT_OF_MEMORY || code == too_large_code) {
+                throw Error(ErrorKind::too_large, job_.url.shown,
+                            "a line of the header is longer than libcurl takes, which is 100 kB");
+            }
+        }
         long os_error = 0;
         curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &os_error);
+        if (os_error == 0) {
+            os_error = socket_error_;
+        }
         const Failure failure{code, words_, static_cast<int>(os_error), job_.size_max,
                               job_.connect_timeout};
         return transfer_exception(job_.url.shown, failure);
@@ -219,7 +255,7 @@ std::exception_ptr Transfer::explain(CURLcode code) const noexcept {
 
 void Transfer::complete(CURLcode code) noexcept {
     stale_.clear();
-    if (code != CURLE_OK && error_ == nullptr) {
+    if (error_ == nullptr && (code != CURLE_OK || !head_.complete())) {
         error_ = explain(code);
     }
     finish();

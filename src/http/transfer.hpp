@@ -60,6 +60,8 @@ private:
     };
     using List = std::unique_ptr<curl_slist, ListDeleter>;
 
+    static curl_socket_t socket_callback(void* self, curlsocktype purpose,
+                                         curl_sockaddr* address) noexcept;
     static std::size_t header_callback(char* data, std::size_t size, std::size_t count,
                                        void* self) noexcept;
     static std::size_t body_callback(char* data, std::size_t size, std::size_t count,
@@ -85,6 +87,7 @@ private:
     std::string pinned_;
     std::vector<std::string> stale_;
     Head head_;
+    int socket_error_ = 0;
     std::exception_ptr error_;
     char words_[CURL_ERROR_SIZE] = "";
 };

@@ -39,6 +39,44 @@ std::string part(CURLU* url, CURLUPart which, unsigned flags) {
     return code == CURLUE_OK ? std::string(text) : std::string();
 }
 
+// libcurl reads names beyond ASCII in the thread's locale, which need not be of UTF-8.
+class Utf8Scope {
+public:
+    Utf8Scope()
+        : utf8_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)),
+          before_(utf8_ != nullptr ? ::uselocale(utf8_) : nullptr) {}
+    Utf8Scope(const Utf8Scope&) = delete;
+    Utf8Scope& operator=(const Utf8Scope&) = delete;
+    ~Utf8Scope() {
+        if (utf8_ != nullptr) {
+            ::uselocale(before_);
+            ::freelocale(utf8_);
+        }
+    }
+
+private:
+    locale_t utf8_;
+    locale_t before_;
+};
+
+bool is_ascii(std::string_view text) noexcept {
+    return std::none_of(text.begin(), text.end(), [](char c) { return (c & 0x80) != 0; });
+}
+
+// Writes the host in ASCII. False if it cannot be.
+bool encode_host(CURLU* url) {
+    const std::string given = part(url, CURLUPART_HOST, 0);
+    if (is_ascii(given)) {
+        return true;
+    }
+    const Utf8Scope scope;
+    char* ascii = nullptr;
+    const CURLUcode code = curl_url_get(url, CURLUPART_HOST, &ascii, CURLU_PUNYCODE);
+    const std::unique_ptr<char, void (*)(void*)> owned(ascii, &curl_free);
+    return code == CURLUE_OK && is_ascii(ascii) &&
+           curl_url_set(url, CURLUPART_HOST, ascii, 0) == CURLUE_OK;
+}
+
 // A text that was no URL may hold anything; what is shown of it is printable and short.
 std::string quoted(std::string_view text) {
     constexpr std::size_t shown_max = 200;
@@ -56,21 +94,21 @@ std::string unsupported(const std::string& scheme) {
 // The parts of a URL that has been read.
 Url take_apart(CURLU* url) {
     Url parts;
+    if (!encode_host(url)) {
+        throw Error(ErrorKind::bad_url, part(url, CURLUPART_URL, 0),
+                    "the host is no valid name: check its spelling");
+    }
     const std::string scheme = part(url, CURLUPART_SCHEME, 0);
-    std::string host = part(url, CURLUPART_HOST, CURLU_PUNYCODE);
+    std::string host = part(url, CURLUPART_HOST, 0);
     std::transform(host.begin(), host.end(), host.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     parts.port = part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
     parts.origin = scheme + "://" + host + ":" + parts.port;
     curl_url_set(url, CURLUPART_FRAGMENT, nullptr, 0);
-    parts.href = part(url, CURLUPART_URL, CURLU_PUNYCODE);
-    if (host.empty() || parts.href.empty()) {
-        throw Error(ErrorKind::bad_url, part(url, CURLUPART_URL, 0),
-                    "the host is no valid name: check its spelling");
-    }
+    parts.href = part(url, CURLUPART_URL, 0);
     curl_url_set(url, CURLUPART_USER, nullptr, 0);
     curl_url_set(url, CURLUPART_PASSWORD, nullptr, 0);
-    parts.shown = part(url, CURLUPART_URL, CURLU_PUNYCODE);
+    parts.shown = part(url, CURLUPART_URL, 0);
 
     in_addr address;
     if (host.front() != '[' && ::inet_pton(AF_INET, host.c_str(), &address) != 1) {

@@ -178,9 +178,10 @@ consteval inspect::Descriptor describe() {
 }  // namespace detail
 }  // namespace asyncio::inline v0
 
-// A section of its own is found in stripped files, too; the symbol is for debuggers.
+// A section of its own is found in stripped files, too; the symbol is for debuggers. Protected: a
+// plugin with its own copy of the library must not fill in that of another.
 extern "C" {
-[[gnu::section(".asyncio.debug"), gnu::used, gnu::visibility("default")]]
+[[gnu::section(".asyncio.debug"), gnu::used, gnu::visibility("protected")]]
 constinit asyncio::detail::Exported asyncio_debug{asyncio::detail::describe(), nullptr};
 }
 

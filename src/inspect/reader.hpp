@@ -40,7 +40,7 @@ struct Reference {
 
 enum class TaskStatus : std::uint8_t {
     ready,    // its next step is queued
-    running,  // in the middle of a step: the stack is that of its latest suspension
+    running,  // in the middle of a step: coroutines that it called since are missing
     waiting,
 };
 

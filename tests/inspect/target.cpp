@@ -122,6 +122,19 @@ Coro<void> spin() {
     co_await first;
 }
 
+Coro<void> compute() {
+    co_await asyncio::sleep(1ms);
+    co_await asyncio::sleep(0s);  // line: compute
+    print_ready();
+    for (volatile bool stop = false; !stop;) {
+    }
+}
+
+Coro<void> crunch() {
+    auto cruncher = asyncio::create_task({.name = "cruncher"}, compute());
+    co_await cruncher;
+}
+
 Coro<void> relay(int depth) {
     if (depth == 0) {
         co_await asyncio::sleep(0s);
@@ -214,7 +227,7 @@ Coro<void> of_the_future() {
 
 int run_target(int argc, char** argv) {
     const std::map<std::string, std::function<asyncio::Coro<void>()>> known{
-        {"tree", scenes::tree},       {"spin", scenes::spin},     {"churn", scenes::churn},
+        {"tree", scenes::tree},       {"spin", scenes::spin},     {"crunch", scenes::crunch}, {"churn", scenes::churn},
         {"many", scenes::many},       {"deep", scenes::deep},     {"threads", scenes::threads},
         {"hidden", scenes::hidden},   {"of_the_future", scenes::of_the_future},
     };

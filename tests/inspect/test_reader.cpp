@@ -258,6 +258,17 @@ TEST(Reader, tells_that_a_loop_is_in_the_middle_of_a_step) {
     EXPECT_EQ(scene.task("Task-1").waits_for, scene.reference_to("fetch-1"));
 }
 
+TEST(Reader, tells_which_task_runs) {
+    Child child(command("plain", "crunch"));
+    ASSERT_EQ(child.first_line(), "ready");
+    const Scene scene(inspect::read_process(child.pid()));
+    EXPECT_EQ(scene.loop().consistency, Consistency::busy);
+    const Task& cruncher = scene.task("cruncher");
+    EXPECT_EQ(cruncher.status, TaskStatus::running);
+    EXPECT_EQ(scene.stack(cruncher), at_line("scenes::compute", "compute"));
+    EXPECT_EQ(scene.task("Task-1").status, TaskStatus::waiting);
+}
+
 TEST(Reader, is_not_confused_by_what_changes_while_it_reads) {
     Child child(command("plain", "churn"));
     ASSERT_EQ(child.first_line(), "ready");

@@ -172,7 +172,7 @@ TEST_F(Embedding, tasks_run_to_their_end) {
     };
     auto future = loop().create_future<int>();
     auto task = loop().create_task(main(future));
-    std::thread thread([this, future] {
+    std::thread thread([this, &future] {
         std::this_thread::sleep_for(20ms);
         loop().call_soon_threadsafe([&future] { future.set_result(100); });
     });

@@ -321,6 +321,40 @@ TEST_F(ForeignDrivers, an_error_delivered_after_the_wait_is_thrown_there_once) {
     EXPECT_EQ(seconds(), 2.0);
 }
 
+TEST_F(ForeignDrivers, an_error_may_be_thrown_into_a_wait_at_once) {
+    auto main = [this](asyncio::Future<int> future) -> Coro<void> {
+        for (int i = 0; i < 3; ++i) {
+            try {
+                if (i == 0) {
+                    co_await asyncio::sleep(9s);
+                } else {
+                    co_await future;
+                }
+            } catch (const asyncio::ValueError& error) {
+                log_.push_back(error.what());
+            }
+        }
+        co_await asyncio::sleep(1s);
+    };
+    auto future = loop().create_future<int>();
+    Stepper<void> stepper(loop(), main(future));
+    stepper.advance();
+    for (const char* text : {"into a sleep", "into a future", "while queued"}) {
+        if (log_.size() == 2) {
+            future.set_result(1);
+            EXPECT_TRUE(stepper.scheduled());
+        }
+        stepper.deliver(std::make_exception_ptr(asyncio::ValueError(text)));
+        stepper.advance();
+        EXPECT_EQ(log_.back(), text);
+        EXPECT_EQ(future.done(), log_.size() == 3);  // others may go on waiting for it
+    }
+    run(stepper);
+    EXPECT_EQ(stepper.error(), "");
+    EXPECT_EQ(stepper.steps, 5);
+    EXPECT_EQ(seconds(), 1.0);
+}
+
 TEST_F(ForeignDrivers, awaiting_a_future_of_another_loop_throws) {
     const auto other = asyncio::new_event_loop();
     auto main = [](asyncio::Future<int> future) -> Coro<int> { co_return co_await future; };
@@ -539,6 +573,22 @@ TEST_F(ForeignDrivers, a_loop_that_closes_gives_queued_ones_back) {
     EXPECT_EQ(queued.discarded, 1);
     EXPECT_FALSE(queued.scheduled());
     EXPECT_EQ(queued.steps, 0);
+}
+
+TEST_F(ForeignDrivers, may_outlive_the_loop) {
+    auto other = asyncio::new_event_loop();
+    auto wait = [](asyncio::Future<int> future) -> Coro<int> { co_return co_await future; };
+    auto give_way = []() -> Coro<void> { co_await asyncio::sleep(0s); };
+    Stepper<int> asleep(*other, doubled(1));
+    Stepper<int> waiting(*other, wait(other->create_future<int>()));
+    Stepper<void> ready(*other, give_way());
+    Stepper<int> unstarted(*other, doubled(1));
+    other->call_soon(asleep);
+    other->call_soon(waiting);
+    other->call_soon(ready);
+    other->run_once(0s);
+    other.reset();
+    EXPECT_EQ(ready.discarded, 1);
 }
 
 }  // namespace

@@ -109,7 +109,7 @@ Coro<void> scenario_1_bad(Recorder& recorder, Urls urls) {
 
 constexpr std::string_view scenario_1_better_code = R"(
     Coro<int> fetch_data_better() {
-        auto task1 = asyncio::create_task(delay(1s));   // scheduled, not awaited
+        auto task1 = asyncio::create_task(delay(1s));   // scheduled only
         auto task2 = asyncio::create_task(delay(1s));
         int first = co_await task1;                     // both wait meanwhile
         int second = co_await task2;
@@ -134,7 +134,7 @@ Coro<void> scenario_1_better(Recorder& recorder, Urls urls) {
 constexpr std::string_view scenario_2_bad_code = R"(
     Coro<Pages> process_urls_bad(std::vector<std::string> urls) {
         Pages pages;
-        for (const auto& url : urls) {   // a task, but awaited as soon as it exists
+        for (const auto& url : urls) {   // a task, awaited as soon as it exists
             pages.push_back(co_await asyncio::create_task(fetch(url)));
         }
         co_return pages;
@@ -180,6 +180,13 @@ struct Way {
     std::size_t task_count;
 };
 
+struct Scenario {
+    std::string_view title;
+    Urls urls;
+    Way bad;
+    Way better;
+};
+
 std::string in_seconds(Duration time) {
     char text[32];
     std::snprintf(text, sizeof text, "%.3f s", std::chrono::duration<double>(time).count());
@@ -194,17 +201,17 @@ public:
         introduce();
         // The first fetch also sets the client up, which is not what the scenarios are about.
         co_await http::fetch(url_ + "/delay/0");
-        heading("Scenario 1: two pages that take 1 s each");
         co_await compare(
-            Urls(2, url_ + "/delay/1000"),
-            {"Bad: one after the other", scenario_1_bad_code, scenario_1_bad, 0},
-            {"Better: create_task first", scenario_1_better_code, scenario_1_better, 2});
-        heading("Scenario 2: six pages that take 0.3 s each");
-        co_await compare(Urls(page_count, url_ + "/delay/300"),
-                         {"Bad: create a task and wait for it, one by one", scenario_2_bad_code,
-                          scenario_2_bad, page_count},
-                         {"Better: create all tasks, then gather", scenario_2_better_code,
-                          scenario_2_better, page_count});
+            {"1: two pages that take 1 s each",
+             Urls(2, url_ + "/delay/1000"),
+             {"Bad: one after the other", scenario_1_bad_code, scenario_1_bad, 0},
+             {"Better: create_task first", scenario_1_better_code, scenario_1_better, 2}});
+        co_await compare({"2: six pages that take 0.3 s each",
+                          Urls(page_count, url_ + "/delay/300"),
+                          {"Bad: create a task and wait for it, one by one", scenario_2_bad_code,
+                           scenario_2_bad, page_count},
+                          {"Better: create all tasks, then gather", scenario_2_better_code,
+                           scenario_2_better, page_count}});
         conclude();
     }
 
@@ -223,15 +230,17 @@ private:
                   << terminal_.paint(Colour::bold, "== " + std::string(text) + " ==") << '\n';
     }
 
-    Coro<void> compare(Urls urls, Way bad, Way better) {
-        const Duration bad_time = co_await measure(urls, bad, Colour::red);
-        const Duration better_time = co_await measure(urls, better, Colour::green);
+    Coro<void> compare(Scenario scenario) {
+        heading("Scenario " + std::string(scenario.title));
+        const Duration bad = co_await measure(scenario.urls, scenario.bad, Colour::red);
+        const Duration better = co_await measure(scenario.urls, scenario.better, Colour::green);
         char ratio[32];
-        std::snprintf(ratio, sizeof ratio, "%.1f",
-                      std::chrono::duration<double>(bad_time) / better_time);
-        std::cout << "\nThe waits add up to " << in_seconds(bad_time) << " in the bad way; "
-                  << "in the better one they\noverlap and take " << in_seconds(better_time) << ", "
-                  << ratio << " times as fast.\n";
+        std::snprintf(ratio, sizeof ratio, "%.1f times",
+                      std::chrono::duration<double>(bad) / better);
+        std::cout << "\nOne after the other, the waits add up to " << in_seconds(bad)
+                  << ". Together they take " << in_seconds(better) << ".\n";
+        measured_.push_back(
+            {std::string(scenario.title), in_seconds(bad), in_seconds(better), ratio});
     }
 
     Coro<Duration> measure(Urls urls, Way way, Colour colour) {
@@ -240,20 +249,21 @@ private:
         co_await way.play(recorder, std::move(urls));
         const Duration time = recorder.elapsed();
         std::cout << terminal_.paint(colour, "took " + in_seconds(time)) << '\n';
-        measured_.push_back({std::string(way.title), in_seconds(time)});
         co_return time;
     }
 
     void conclude() const {
         heading("What was measured");
-        std::cout << '\n' << TextTable{{"way", "time"}, {48, 10}, measured_}.str(terminal_);
+        std::cout << '\n'
+                  << TextTable{{"scenario", "bad", "better", "gain"}, {33, 9, 9, 10}, measured_}
+                         .str(terminal_);
         heading("Which way when");
         const TextTable ways{{"way", "properties", "errors", "use it for"},
                              {15, 18, 19, 17},
                              {{"co_await coro()", "one after the other; simple", "thrown at once",
                                "steps that need each other's results"},
                               {"create_task()", "scheduled by hand; gives a handle, the Task",
-                               "reported late, or missed, if nobody awaits the task",
+                               "if nobody awaits it, only reported when the handle goes",
                                "control over a single task, such as cancelling it"},
                               {"gather()", "runs many at once; keeps their order",
                                "the first is thrown, or all are collected",

@@ -81,8 +81,8 @@ Coro<void> run_site(SiteOptions options) {
     try {
         co_await serving;
     } catch (const CancelledError&) {
-        if (!stopping.done()) {
-            throw;  // somebody cancelled this function
+        if (current_task().cancelling() > 0) {
+            throw;  // it was this function that was cancelled
         }
     }
     stopping.cancel();

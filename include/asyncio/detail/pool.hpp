@@ -1,5 +1,6 @@
 // Memory for coroutine frames, tasks and handles. Allocating a frame is the largest single cost of
 // a coroutine, so freed blocks are kept in free lists, per thread and per size, within a bound.
+// What the lists do not hold goes back to slabs, and empty slabs to the system.
 #pragma once
 
 #include <asyncio/detail/config.hpp>
@@ -9,13 +10,16 @@
 namespace asyncio::inline v0 {
 namespace detail {
 
-inline constexpr std::size_t pool_granule = 16;
+inline constexpr std::size_t pool_granule = 8;
 // Larger blocks are rare and cost more to fill than to allocate.
 inline constexpr std::size_t pool_block_max = 1024;
 inline constexpr std::size_t pool_class_count = pool_block_max / pool_granule + 1;
 
+// The free lists of a thread; the slow paths in pool.cpp know the rest.
+//
 // Invariants:
-//  1. A block belongs to the class of its size rounded up to the granule.
+//  1. A block belongs to the class of its size rounded up to the granule. Blocks whose size is a
+//     multiple of 16 are aligned to 16.
 //  2. At most `limit` blocks of a class are kept; under AddressSanitizer `limit` is 0, because a
 //     block that is used again hides a use after free.
 //  3. A block may be freed by another thread than the one that allocated it.

@@ -66,7 +66,8 @@ inline void pool_deallocate(void* block, std::size_t size) noexcept {
     ++blocks.count;
 }
 
-// Base of what is allocated from the pool with `new`. Over-aligned types bypass it.
+// Base of what is allocated from the pool with `new`. Over-aligned types bypass it; a type that
+// needs 16 has a size that is a multiple of 16.
 struct Pooled {
     static void* operator new(std::size_t size) { return pool_allocate(size); }
     static void operator delete(void* block, std::size_t size) noexcept {

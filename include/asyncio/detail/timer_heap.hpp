@@ -5,7 +5,8 @@
 #include <asyncio/clock.hpp>
 #include <asyncio/runnable.hpp>
 #include <cstdint>
-#include <vector>
+#include <cstdlib>
+#include <memory>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -26,14 +27,14 @@ private:
     std::uint32_t heap_index_ = not_in_heap;
 };
 
-// Invariants:
+// Invariants, for indices below size_:
 //  1. entries_[i] is not due before entries_[(i - 1) / 4], equal deadlines by sequence number.
 //  2. entries_[i].node->heap_index_ == i; nodes outside the heap have not_in_heap.
 class ASYNCIO_API TimerHeap {
 public:
-    bool empty() const noexcept { return entries_.empty(); }
-    std::size_t size() const noexcept { return entries_.size(); }
-    TimePoint earliest() const noexcept { return entries_.front().when; }
+    bool empty() const noexcept { return size_ == 0; }
+    std::size_t size() const noexcept { return size_; }
+    TimePoint earliest() const noexcept { return entries_[0].when; }
     TimePoint when(const TimerNode& node) const noexcept {
         return entries_[node.heap_index_].when;
     }
@@ -50,18 +51,27 @@ private:
         TimerNode* node;
 
         bool before(const Entry& other) const noexcept {
-            return when < other.when || (when == other.when && sequence < other.sequence);
+            return when != other.when ? when < other.when : sequence < other.sequence;
         }
     };
 
-    void sift_up(std::size_t index, Entry entry) noexcept;
-    void sift_down(std::size_t index, Entry entry) noexcept;
-    void place(std::size_t index, const Entry& entry) noexcept {
-        entries_[index] = entry;
+    [[gnu::noinline]] void grow();
+    void sift_up(std::size_t index, TimePoint when, std::uint64_t sequence,
+                 TimerNode* node) noexcept;
+    void sift_down(std::size_t index, const Entry& entry) noexcept;
+    static void place(Entry* entries, std::size_t index, const Entry& entry) noexcept {
+        entries[index] = entry;
         entry.node->heap_index_ = static_cast<std::uint32_t>(index);
     }
 
-    std::vector<Entry> entries_;
+    struct Free {
+        void operator()(Entry* entries) const noexcept { std::free(entries); }
+    };
+
+    // Grown by realloc: a large array is then remapped, not copied.
+    std::unique_ptr<Entry[], Free> entries_;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
     std::uint64_t sequence_ = 0;
 };
 

@@ -1,0 +1,342 @@
+// Ending a fetch early, in every phase: at once, and without leaving anything behind.
+#include <asyncio/asyncio.hpp>
+#include <asyncio/http.hpp>
+
+#include "http_server.hpp"
+
+#include <gtest/gtest.h>
+
+using namespace std::chrono_literals;
+using namespace http_tests;
+using asyncio::Coro;
+namespace http = asyncio::http;
+
+namespace {
+
+// Says what was asked, then nothing more.
+class Stalling {
+public:
+    explicit Stalling(std::string answer)
+        : answer_(std::move(answer)), server_([this](ServedConnection& connection) {
+              connection.read_request();
+              connection.write(answer_);
+              ++stalled_;
+              connection.wait_for_close();
+          }) {}
+
+    Coro<void> until_stalled(int count) {
+        while (stalled_ < count) {
+            co_await asyncio::sleep(1ms);
+        }
+    }
+    // The server has seen all its connections end.
+    Coro<void> until_idle() {
+        while (server_.active() > 0) {
+            co_await asyncio::sleep(1ms);
+        }
+    }
+    HttpServer& server() { return server_; }
+
+private:
+    std::string answer_;
+    std::atomic<int> stalled_ = 0;
+    HttpServer server_;
+};
+
+// A port that is open but whose queue of connections is full: a connect to it waits.
+class FullPort {
+public:
+    FullPort() : server_(nullptr, 0) {
+        for (int i = 0; i < 4; ++i) {
+            const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+            const auto* const address = reinterpret_cast<const sockaddr*>(&server_.address());
+            ::connect(fd, address, sizeof server_.address());
+            fillers_.push_back(fd);
+        }
+    }
+    FullPort(const FullPort&) = delete;
+    FullPort& operator=(const FullPort&) = delete;
+    ~FullPort() {
+        for (const int fd : fillers_) {
+            ::close(fd);
+        }
+    }
+    std::string url() const { return server_.url(); }
+
+private:
+    HttpServer server_;
+    std::vector<int> fillers_;
+};
+
+Coro<void> few_turns() {
+    for (int i = 0; i < 20; ++i) {
+        co_await asyncio::sleep(0);
+    }
+}
+
+// One fetch has opened what stays open: libcurl's pair of wake-up sockets.
+Coro<std::size_t> warm_descriptors() {
+    static HttpServer* const server = new HttpServer(raw("HTTP/1.0 200 OK\r\n\r\n"));
+    co_await http::fetch(server->url());
+    while (server->active() > 0) {
+        co_await asyncio::sleep(1ms);
+    }
+    co_return open_descriptors();
+}
+
+Coro<std::string> timeout_of(http::Request request) {
+    try {
+        co_await http::fetch(std::move(request));
+    } catch (const asyncio::TimeoutError& error) {
+        co_return error.what();
+    }
+    co_return "no timeout";
+}
+
+}  // namespace
+
+TEST(HttpCancel, before_it_has_begun) {
+    asyncio::run([]() -> Coro<void> {
+        const std::size_t before = co_await warm_descriptors();
+        auto task = asyncio::create_task(http::fetch, "http://127.0.0.1:1/");
+        task.cancel();
+        co_await asyncio::gather(asyncio::return_exceptions, task);
+        EXPECT_TRUE(task.cancelled());
+        EXPECT_EQ(open_descriptors(), before);
+    }());
+}
+
+TEST(HttpCancel, while_connecting) {
+    FullPort port;
+    asyncio::run([](std::string url) -> Coro<void> {
+        const std::size_t before = co_await warm_descriptors();
+        auto task = asyncio::create_task(http::fetch, url);
+        co_await few_turns();
+        EXPECT_EQ(open_descriptors(), before + 1);
+        task.cancel();
+        EXPECT_EQ(open_descriptors(), before);
+        co_await asyncio::gather(asyncio::return_exceptions, task);
+        EXPECT_TRUE(task.cancelled());
+    }(port.url()));
+}
+
+TEST(HttpCancel, while_waiting_for_the_answer_and_in_the_body) {
+    for (const std::string answer :
+         {"", "HTTP/1.1 200 OK\r\nX: y\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbod",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"}) {
+        Stalling stalling(answer);
+        asyncio::run([](Stalling& stalling) -> Coro<void> {
+            const std::size_t before = co_await warm_descriptors();
+            auto task = asyncio::create_task(http::fetch, stalling.server().url());
+            co_await stalling.until_stalled(1);
+            co_await few_turns();
+            task.cancel();
+            co_await asyncio::gather(asyncio::return_exceptions, task);
+            EXPECT_TRUE(task.cancelled());
+            co_await stalling.until_idle();
+            EXPECT_EQ(open_descriptors(), before);
+        }(stalling));
+    }
+}
+
+TEST(HttpCancel, while_waiting_for_a_free_connection) {
+    Stalling stalling("");
+    asyncio::run([](Stalling& stalling) -> Coro<void> {
+        http::ClientOptions options;
+        options.limit = 2;
+        http::Client client(options);
+        std::vector<asyncio::Task<http::Response>> tasks;
+        for (int i = 0; i < 6; ++i) {
+            tasks.push_back(asyncio::create_task(client.fetch(stalling.server().url())));
+        }
+        co_await stalling.until_stalled(2);
+        tasks[2].cancel();
+        tasks[4].cancel();
+        co_await few_turns();
+        EXPECT_TRUE(tasks[2].cancelled() && tasks[4].cancelled());
+        EXPECT_EQ(stalling.server().accepted(), 2);
+        // Their places go to the next in line, also if that was woken and cancelled in one turn.
+        tasks[0].cancel();
+        tasks[3].cancel();
+        co_await stalling.until_stalled(3);
+        EXPECT_EQ(stalling.server().accepted(), 3);
+        EXPECT_FALSE(tasks[1].done() || tasks[5].done());
+        tasks[1].cancel();
+        tasks[5].cancel();
+        co_await asyncio::gather(asyncio::return_exceptions, tasks);
+        co_await stalling.until_idle();
+        // Nothing was lost: the limit is free again.
+        HttpServer quick(always("x"));
+        for (int i = 0; i < 5; ++i) {
+            EXPECT_EQ((co_await client.fetch(quick.url())).status, 200);
+        }
+    }(stalling));
+}
+
+TEST(HttpCancel, a_thousand_at_once) {
+    Stalling stalling("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nb");
+    asyncio::run([](Stalling& stalling) -> Coro<void> {
+        const std::size_t before = co_await warm_descriptors();
+        std::vector<asyncio::Task<http::Response>> tasks;
+        for (int i = 0; i < 1000; ++i) {
+            tasks.push_back(asyncio::create_task(http::fetch, stalling.server().url()));
+        }
+        co_await stalling.until_stalled(100);
+        for (const auto& task : tasks) {
+            task.cancel();
+        }
+        co_await asyncio::gather(asyncio::return_exceptions, tasks);
+        co_await stalling.until_idle();
+        EXPECT_EQ(open_descriptors(), before);
+    }(stalling));
+}
+
+TEST(HttpCancel, a_loop_that_ends_takes_its_fetches_along) {
+    Stalling stalling("");
+    const std::size_t before = open_descriptors();
+    asyncio::run([](Stalling& stalling) -> Coro<void> {
+        auto task = asyncio::create_task(http::fetch, stalling.server().url());
+        co_await stalling.until_stalled(1);
+    }(stalling));
+    while (stalling.server().active() > 0) {
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(HttpCancel, a_loop_that_is_closed_with_fetches_in_flight) {
+    Stalling stalling("");
+    const std::size_t before = open_descriptors();
+    {
+        const auto loop = asyncio::new_event_loop();
+        loop->set_exception_handler([](asyncio::EventLoop&, const asyncio::ErrorContext&) {});
+        auto task = loop->create_task(http::fetch(stalling.server().url()));
+        loop->run_until_complete(stalling.until_stalled(1));
+        EXPECT_FALSE(task.done());
+        loop->close();
+    }
+    while (stalling.server().active() > 0) {
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(HttpTimeouts, name_the_phase) {
+    Stalling silent("");
+    Stalling stuck("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbod");
+    FullPort full;
+    asyncio::run([](Stalling& silent, Stalling& stuck, FullPort& full) -> Coro<void> {
+        const std::string head =
+            co_await timeout_of(http::Request(silent.server().url()).timeout(50ms));
+        EXPECT_EQ(head,
+                  silent.server().url() + ": timed out after 0.05 s while waiting for the answer");
+        const std::string body =
+            co_await timeout_of(http::Request(stuck.server().url()).timeout(50ms));
+        EXPECT_EQ(body, stuck.server().url() + ": timed out after 0.05 s while receiving the body");
+        const std::string total = co_await timeout_of(http::Request(full.url()).timeout(50ms));
+        EXPECT_EQ(total, full.url() + ": timed out after 0.05 s while connecting");
+        const std::string connect =
+            co_await timeout_of(http::Request(full.url()).connect_timeout(50ms));
+        EXPECT_EQ(connect, full.url() + ": no connection within 0.05 s: the host does not answer, "
+                                        "or needs a longer connect_timeout");
+    }(silent, stuck, full));
+}
+
+TEST(HttpTimeouts, hold_for_all_hops_together) {
+    HttpServer slow([](ServedConnection& connection) {
+        while (connection.read_request()) {
+            std::this_thread::sleep_for(10ms);
+            connection.answer("", "HTTP/1.1 302 Found\r\nLocation: /\r\n");
+        }
+    });
+    asyncio::run([](std::string url) -> Coro<void> {
+        const std::string text =
+            co_await timeout_of(http::Request(url).timeout(100ms).max_redirects(1000));
+        EXPECT_NE(text.find("timed out after 0.1 s"), std::string::npos) << text;
+    }(slow.url()));
+}
+
+TEST(HttpTimeouts, hold_while_waiting_for_a_free_connection) {
+    Stalling stalling("");
+    asyncio::run([](Stalling& stalling) -> Coro<void> {
+        http::ClientOptions options;
+        options.limit = 1;
+        http::Client client(options);
+        auto first = asyncio::create_task(client.fetch(stalling.server().url()));
+        co_await stalling.until_stalled(1);
+        std::string text;
+        try {
+            co_await client.fetch(http::Request(stalling.server().url()).timeout(30ms));
+        } catch (const asyncio::TimeoutError& error) {
+            text = error.what();
+        }
+        EXPECT_NE(text.find("while waiting for a free connection"), std::string::npos) << text;
+        first.cancel();
+        co_await asyncio::gather(asyncio::return_exceptions, first);
+    }(stalling));
+}
+
+// ---- sinks
+
+TEST(HttpSinks, get_the_body_piece_by_piece) {
+    HttpServer server([](ServedConnection& connection) {
+        while (const auto request = connection.read_request()) {
+            if (request->target() == "/") {
+                connection.answer("not for the sink", "HTTP/1.1 302 Found\r\nLocation: /end\r\n");
+            } else {
+                connection.answer(std::string(1 << 20, 'x'), "HTTP/1.1 203 Other\r\nA: b\r\n");
+            }
+        }
+    });
+    std::size_t pieces = 0;
+    std::uint64_t size = 0;
+    const auto response = asyncio::run(http::fetch(
+        http::Request(server.url()).sink([&](const http::Response& head, std::string_view piece) {
+            EXPECT_EQ(head.status, 203);
+            EXPECT_EQ(head.headers.get("A"), "b");
+            ++pieces;
+            size += piece.size();
+        })));
+    EXPECT_GT(pieces, 10u);
+    EXPECT_EQ(size, 1u << 20);
+    EXPECT_EQ(response.body, "");
+    EXPECT_EQ(response.body_size, 1u << 20);
+}
+
+TEST(HttpSinks, what_a_sink_throws_comes_out_of_the_fetch) {
+    HttpServer server(always(std::string(1 << 20, 'x')));
+    int calls = 0;
+    EXPECT_THROW(asyncio::run(http::fetch(
+                     http::Request(server.url()).sink([&](const http::Response&, std::string_view) {
+                         ++calls;
+                         throw std::domain_error("enough");
+                     }))),
+                 std::domain_error);
+    EXPECT_EQ(calls, 1);
+}
+
+TEST(HttpSinks, may_cancel_and_start_fetches) {
+    HttpServer server(always(std::string(1 << 20, 'x')));
+    Stalling stalling("");
+    asyncio::run([](HttpServer& server, Stalling& stalling) -> Coro<void> {
+        auto other = asyncio::create_task(http::fetch, stalling.server().url());
+        co_await stalling.until_stalled(1);
+        asyncio::Task<http::Response> own;
+        asyncio::Task<http::Response> started;
+        int calls = 0;
+        own = asyncio::create_task(
+            http::fetch,
+            http::Request(server.url()).sink([&](const http::Response&, std::string_view) {
+                ++calls;
+                other.cancel();
+                own.cancel();
+                started = asyncio::create_task({.eager_start = true}, http::fetch(server.url()));
+            }));
+        co_await asyncio::gather(asyncio::return_exceptions, own, other);
+        EXPECT_TRUE(own.cancelled());
+        EXPECT_TRUE(other.cancelled());
+        EXPECT_EQ(calls, 1);
+        EXPECT_EQ((co_await started).body.size(), 1u << 20);
+        own = {};
+    }(server, stalling));
+}
