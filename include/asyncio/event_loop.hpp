@@ -7,7 +7,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,6 +23,7 @@ namespace detail {
 
 // The links of a task in its loop's list, and of a future that listens to others.
 struct TaskNode : ListNode {};
+class Intake;
 struct CompositeNode : ListNode {
     // The loop closes: let go of the futures this one listens to.
     virtual void detach() noexcept = 0;
@@ -272,6 +272,7 @@ public:
 
 private:
     friend class Driver;
+    friend class ForeignDriver;
     friend class Handle;
     friend class Sleep;
     friend class Waiter;
@@ -327,6 +328,9 @@ private:
     void poll(std::optional<Duration> limit);
     void wait_in_poller(std::optional<Duration> timeout);
     void set_phase(detail::LoopPhase phase) noexcept;
+    void begin_epoch() noexcept {
+        epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
     void jump_to_next_deadline(std::optional<Duration> limit);
     std::optional<Duration> poll_timeout(std::optional<Duration> limit) const;
     void expire_timers();
@@ -364,7 +368,7 @@ private:
     bool stopping_ = false;
     bool closed_ = false;
     bool debug_ = false;
-    std::thread::id thread_;
+    const void* thread_ = nullptr;  // which runs the loop
     TaskFactory task_factory_;
     ExceptionHandler exception_handler_;
     std::function<void()> before_block_;
@@ -372,12 +376,9 @@ private:
     std::function<void()> on_interrupt_;
     int interrupts_due_ = 0;
 
-    // Guarded by intake_mutex_, except the flag, which is set under it and read without.
-    std::mutex intake_mutex_;
-    std::vector<detail::ThreadSafeState*> intake_;
+    // Any thread. The flag is set under the intake's lock and read without.
+    std::unique_ptr<detail::Intake> intake_;
     std::atomic<bool> intake_waiting_{false};
-    bool intake_closed_ = false;
-    std::vector<detail::ThreadSafeState*> draining_;  // loop thread only
 
     // Written by a signal handler; taken by drain_intake.
     std::atomic<int> interrupts_{0};

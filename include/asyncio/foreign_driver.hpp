@@ -12,10 +12,13 @@ namespace asyncio::inline v0 {
 ///    is done; it calls `step()`, then or later;
 ///  * `step()` runs the coroutine to its next suspension and returns true at its end, when the
 ///    receiver holds the value or error;
-///  * `deliver(error)` makes the next step throw at the suspended `co_await`;
+///  * `deliver(error)` makes the next step throw at the suspended `co_await`; a step without waiting
+///    for the loop throws there at once, as a generator's `throw` does, and what the coroutine
+///    waited for is left alone (`waiting()->cancel()` asks it to end first);
 ///  * `target` is what scopes inside the coroutine (timeouts, groups) interrupt.
 ///
-/// Destroying it destroys a suspended coroutine, innermost frames first.
+/// Destroying it destroys a suspended coroutine, innermost frames first. It may outlive the loop's
+/// owner, and is then never called again.
 /// Thread safety: loop thread only.
 class ASYNCIO_API ForeignDriver : public Driver {
 public:
@@ -27,7 +30,9 @@ public:
 
 protected:
     ForeignDriver(EventLoop& loop, Run run, CancelTarget& target) noexcept
-        : Driver(run, 0), loop_(&loop), target_(&target) {}
+        : Driver(run, 0), loop_(&loop), target_(&target) {
+        loop.retain();
+    }
     ~ForeignDriver();
 
     /// Adopts a coroutine. Nothing runs before the first `step`.
@@ -36,11 +41,12 @@ protected:
         start(detail::CoroAccess::release(coro), receiver);
     }
 
-    /// Requires: started, not ended, and not waiting.
+    /// Requires: started, not ended, and not waiting unless an error was delivered.
     bool step();
 
 private:
     friend class Driver;
+    struct StepScope;
     void start(detail::Frame* root, detail::Receiver& receiver);
 
     EventLoop* loop_;

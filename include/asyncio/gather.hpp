@@ -3,8 +3,8 @@
 
 #include <asyncio/outcome.hpp>
 #include <asyncio/task.hpp>
+#include <iterator>
 #include <memory>
-#include <ranges>
 #include <span>
 #include <tuple>
 #include <variant>
@@ -247,9 +247,18 @@ auto gather_tuple(std::source_location here, Aws&&... aws) {
     return HandleAccess::make<Future<Result>>(state.get());
 }
 
+// As std::ranges::forward_range, without the cost of including <ranges>.
+template <class R>
+using range_reference_t = decltype(*std::begin(std::declval<R&>()));
+template <class R>
+concept IterableTwice = requires(R& range) {
+    requires std::forward_iterator<decltype(std::begin(range))>;
+    { std::begin(range) != std::end(range) } -> std::convertible_to<bool>;
+};
+
 template <bool outcomes, class Range>
 auto gather_elements(std::source_location here, Range&& range) {
-    using Reference = std::ranges::range_reference_t<Range>;
+    using Reference = range_reference_t<Range>;
     // Elements of an lvalue range of coroutines are consumed, as a list's are in Python.
     using Given = std::conditional_t<std::is_lvalue_reference_v<Range> &&
                                          is_future_handle<Reference>,
@@ -286,7 +295,7 @@ auto gather_elements(std::source_location here, Range&& range) {
 
 template <bool outcomes, class Range>
 auto gather_range(std::source_location here, Range&& range) {
-    using Reference = std::ranges::range_reference_t<Range>;
+    using Reference = range_reference_t<Range>;
     if constexpr (std::is_reference_v<Reference>) {
         return gather_elements<outcomes>(here, std::forward<Range>(range));
     } else {
@@ -300,8 +309,7 @@ auto gather_range(std::source_location here, Range&& range) {
 }
 
 template <class R>
-concept GatherableRange = std::ranges::forward_range<R> &&
-                          Gatherable<std::remove_cvref_t<std::ranges::range_reference_t<R>>>;
+concept GatherableRange = IterableTwice<R> && Gatherable<std::remove_cvref_t<range_reference_t<R>>>;
 
 }  // namespace detail
 

@@ -7,7 +7,6 @@
 #include <functional>
 #include <source_location>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -114,6 +113,7 @@ public:
 
     ContextPtr context;
     EventLoop* loop = nullptr;
+    ThreadSafeState* next_in_intake = nullptr;
 
 protected:
     ThreadSafeState() noexcept : Runnable(&ThreadSafeState::run) {}
@@ -130,7 +130,7 @@ private:
 
     std::atomic<std::uint32_t> refs_{1};
     std::atomic<Phase> phase_{Phase::pending};
-    std::thread::id runner_;  // written before `running` is published
+    const void* runner_ = nullptr;  // a thread's identity; written before `running` is published
 };
 
 }  // namespace detail

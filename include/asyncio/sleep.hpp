@@ -1,7 +1,6 @@
 // sleep: suspend the current task for a time.
 #pragma once
 
-#include <algorithm>
 #include <asyncio/waiter.hpp>
 #include <memory>
 
@@ -40,7 +39,7 @@ private:
 /// Cancel safety: the timer is removed; nothing else happened.
 class [[nodiscard("sleep does nothing until it is awaited")]] Sleep final {
 public:
-    explicit Sleep(Duration delay) noexcept : delay_(std::max(delay, Duration::zero())) {}
+    explicit Sleep(Duration delay) noexcept : delay_(delay < Duration::zero() ? Duration::zero() : delay) {}
     Sleep(Sleep&& other) noexcept : delay_(other.delay_) {}
     Sleep& operator=(Sleep&&) = delete;
     ~Sleep() {

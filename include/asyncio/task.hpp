@@ -3,7 +3,7 @@
 
 #include <asyncio/event_loop.hpp>
 #include <optional>
-#include <ostream>
+#include <iosfwd>
 #include <string>
 #include <tuple>
 #include <vector>

@@ -55,6 +55,7 @@ void Driver::throw_pending() {
 
 ForeignDriver::~ForeignDriver() {
     destroy();
+    loop_->release();
 }
 
 void ForeignDriver::start(detail::Frame* root, detail::Receiver& receiver) {
@@ -65,12 +66,39 @@ void ForeignDriver::start(detail::Frame* root, detail::Receiver& receiver) {
     }
 }
 
+// During a step the driver's loop is the running one, whoever steps: the other runtime may do it
+// between two iterations of ours.
+struct ForeignDriver::StepScope {
+    explicit StepScope(EventLoop& own) : loop(own) {
+        thread.running_loop = &loop;
+        if (!loop.running_) {
+            loop.begin_epoch();
+            loop.set_phase(detail::LoopPhase::running);
+        }
+    }
+    StepScope(const StepScope&) = delete;
+    StepScope& operator=(const StepScope&) = delete;
+    ~StepScope() {
+        thread.running_loop = outer_loop;
+        thread.driver = outer_driver;
+        if (!loop.running_) {
+            loop.set_phase(detail::LoopPhase::idle);
+        }
+    }
+    detail::ThreadState& thread = detail::thread_state;
+    EventLoop& loop;
+    EventLoop* const outer_loop = thread.running_loop;
+    Driver* const outer_driver = thread.driver;
+};
+
 bool ForeignDriver::step() {
     ASYNCIO_ASSERT(leaf_ != nullptr);
+    if (scheduled()) {
+        unlink();
+    }
     waiting_ = nullptr;
-    Driver* const outer = detail::thread_state.driver;
+    const StepScope scope(*loop_);
     run_chain();
-    detail::thread_state.driver = outer;
     if (!ended()) {
         return false;
     }

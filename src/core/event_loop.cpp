@@ -10,6 +10,7 @@
 
 #include "base/exception_type.hpp"
 #include "base/ticks.hpp"
+#include "core/intake.hpp"
 #include "core/registry.hpp"
 
 namespace asyncio::inline v0 {
@@ -38,7 +39,8 @@ Poller::~Poller() = default;
 EventLoop::EventLoop(LoopOptions options)
     : clock_(options.clock),
       poller_(std::move(options.poller)),
-      debug_(options.debug.has_value() ? *options.debug : debug_from_environment()) {
+      debug_(options.debug.has_value() ? *options.debug : debug_from_environment()),
+      intake_(std::make_unique<detail::Intake>()) {
     detail::register_loop(*this);
 }
 
@@ -72,10 +74,7 @@ void EventLoop::close() {
     }
     closed_ = true;
     detail::unregister_loop(*this);
-    {
-        const std::lock_guard lock(intake_mutex_);
-        intake_closed_ = true;
-    }
+    intake_->close();
     drain_intake();
     discard_scheduled();
     destroy_tasks();
@@ -135,7 +134,7 @@ void EventLoop::check_can_run() const {
 struct EventLoop::RunScope {
     explicit RunScope(EventLoop& loop) : loop(loop) {
         loop.check_can_run();
-        loop.thread_ = std::this_thread::get_id();
+        loop.thread_ = detail::this_thread();
         loop.thread_id_ = detail::kernel_thread_id();
         loop.running_ = true;
         loop.set_phase(detail::LoopPhase::running);
@@ -150,7 +149,7 @@ struct EventLoop::RunScope {
         loop.running_ = false;
         loop.set_phase(detail::LoopPhase::idle);
         loop.thread_id_ = 0;
-        loop.thread_ = std::thread::id();
+        loop.thread_ = nullptr;
     }
     EventLoop& loop;
     // Not null in a child that a coroutine forked, which may run a loop of its own.
@@ -221,7 +220,7 @@ void EventLoop::run_until_done(detail::FutureState& future, bool new_task) {
 // ---- one iteration
 
 void EventLoop::iterate(std::optional<Duration> limit) {
-    epoch_.store(epoch_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    begin_epoch();
     if (intake_waiting_.load(std::memory_order_acquire)) {
         drain_intake();
     }
@@ -391,7 +390,7 @@ void EventLoop::run_timed(Runnable& runnable) {
 // ---- scheduling
 
 void EventLoop::check_thread() const {
-    if (debug_ && running_ && thread_ != std::this_thread::get_id()) {
+    if (debug_ && running_ && thread_ != detail::this_thread()) {
         throw RuntimeError(
             "Non-thread-safe operation invoked on an event loop other than the current one: use "
             "call_soon_threadsafe() from other threads");
@@ -446,33 +445,23 @@ ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) 
         }
         return handle;
     }
-    bool first = false;
-    {
-        const std::lock_guard lock(intake_mutex_);
-        if (intake_closed_) {
-            owned->release();
-            throw_closed();
-        }
-        first = intake_.empty();
-        intake_.push_back(owned);
-        if (first) {
-            intake_waiting_.store(true, std::memory_order_release);
-            poller_->wake();
-        }
+    const bool added = intake_->add(*owned, [this] {
+        intake_waiting_.store(true, std::memory_order_release);
+        poller_->wake();
+    });
+    if (!added) {
+        owned->release();
+        throw_closed();
     }
     return handle;
 }
 
 void EventLoop::drain_intake() {
-    {
-        const std::lock_guard lock(intake_mutex_);
-        intake_waiting_.store(false, std::memory_order_relaxed);
-        draining_.swap(intake_);
+    detail::ThreadSafeState* state = intake_->take(
+        [this] { intake_waiting_.store(false, std::memory_order_relaxed); });
+    while (state != nullptr) {
+        ready_.push_back(*std::exchange(state, state->next_in_intake));
     }
-    for (detail::ThreadSafeState* state : draining_) {
-        ready_.push_back(*state);
-    }
-    draining_.clear();
     for (int count = interrupts_.exchange(0); count > 0; --count) {
         ++interrupts_due_;
         call_soon([this] {

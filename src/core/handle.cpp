@@ -78,7 +78,7 @@ void ThreadSafeState::run(Runnable& self, Turn turn) {
         ThreadSafeState& state;
         ~Reference() { state.release(); }
     } const reference{state};
-    state.runner_ = std::this_thread::get_id();
+    state.runner_ = this_thread();
     Phase expected = Phase::pending;
     if (turn == Turn::discard ||
         !state.phase_.compare_exchange_strong(expected, Phase::running)) {
@@ -117,7 +117,7 @@ bool ThreadSafeState::cancelled() noexcept {
 
 ThreadSafeState::Phase ThreadSafeState::settled_phase() noexcept {
     Phase phase = phase_.load();
-    while (phase == Phase::running && runner_ != std::this_thread::get_id()) {
+    while (phase == Phase::running && runner_ != this_thread()) {
         phase_.wait(Phase::running);
         phase = phase_.load();
     }

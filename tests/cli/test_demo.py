@@ -45,7 +45,7 @@ class Demo(unittest.TestCase):
         self.assertRegex(self.ways[0], r"ms +Main +Event loop\n")
         self.assertRegex(self.ways[1], r"ms +Main +Event loop +Task 1 +Task 2\n")
         for way in self.ways[2:]:
-            self.assertRegex(way, r"Event" + r" +Task" * 6 + r"\n +ms +Main +loop +1 +2 +3 +4 +5 +6")
+            self.assertRegex(way, "Event" + " +Task" * 6 + r"\n +ms +Main +loop +1 +2 +3 +4 +5 +6")
 
     def test_the_pictures_show_what_happened_in_order(self):
         for way, count in zip(self.ways[1:], (2, 6, 6)):

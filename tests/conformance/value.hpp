@@ -10,24 +10,7 @@
 #include <variant>
 #include <vector>
 
-namespace conformance {
-
-using Json = nlohmann::ordered_json;
-
-// A JSON value of the program, an exception that became a value, or a list of values.
-struct Value {
-    Value() = default;
-    explicit Value(Json json) : content(std::move(json)) {}
-    explicit Value(std::exception_ptr error) : content(std::move(error)) {}
-    explicit Value(std::vector<Value> items) : content(std::move(items)) {}
-
-    std::variant<Json, std::exception_ptr, std::vector<Value>> content;
-};
-
-// What gather returns, with and without return_exceptions.
-Value list_of(const std::vector<Value>& values);
-Value list_of(const std::vector<asyncio::Outcome<Value>>& outcomes);
-
+// The exceptions of the language. They are in no namespace, because reports name their class.
 class ScriptedError : public std::exception {
 public:
     explicit ScriptedError(std::string text) : text_(std::move(text)) {}
@@ -46,6 +29,24 @@ struct E2 : ScriptedError {
 struct F1 : E1 {
     using E1::E1;
 };
+
+namespace conformance {
+
+using Json = nlohmann::ordered_json;
+
+// A JSON value of the program, an exception that became a value, or a list of values.
+struct Value {
+    Value() = default;
+    explicit Value(Json json) : content(std::move(json)) {}
+    explicit Value(std::exception_ptr error) : content(std::move(error)) {}
+    explicit Value(std::vector<Value> items) : content(std::move(items)) {}
+
+    std::variant<Json, std::exception_ptr, std::vector<Value>> content;
+};
+
+// What gather returns, with and without return_exceptions.
+Value list_of(const std::vector<Value>& values);
+Value list_of(const std::vector<asyncio::Outcome<Value>>& outcomes);
 
 // Makes the exception that `raise` and `set_exception` name.
 std::exception_ptr make_exception(const std::string& kind, const std::string& text);

@@ -20,6 +20,8 @@ struct NameScript {
     /// Look-ups that wait for release_slow_names at this moment.
     static std::size_t waiting();
     static void release_slow_names();
+    /// Forgets what was asked, and holds slow names again.
+    static void reset();
 };
 
 }  // namespace http_tests

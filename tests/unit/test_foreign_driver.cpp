@@ -246,6 +246,30 @@ TEST_F(ForeignDrivers, may_be_stepped_later_than_the_loop_says) {
     EXPECT_EQ(stepper.outcome.value, 2);
 }
 
+TEST_F(ForeignDrivers, may_be_stepped_while_the_loop_does_not_run) {
+    auto main = [](EventLoop& loop) -> Coro<int> {
+        EXPECT_EQ(&asyncio::get_running_loop(), &loop);
+        EXPECT_THROW(loop.run_once(0s), asyncio::RuntimeError);
+        co_await asyncio::sleep(0s);
+        auto task = asyncio::create_task(delayed(1, 1s));
+        co_return co_await task;
+    };
+    Stepper<int> stepper(loop(), main(loop()));
+    stepper.on_turn = [] {};
+    for (int i = 0; i < 2; ++i) {
+        stepper.advance();
+        EXPECT_EQ(asyncio::get_running_loop_or_null(), nullptr);
+        turn();
+    }
+    EXPECT_EQ(asyncio::all_tasks(loop()).size(), 1U);
+    while (!asyncio::all_tasks(loop()).empty()) {
+        loop().run_once();
+    }
+    stepper.advance();
+    EXPECT_TRUE(stepper.ended);
+    EXPECT_EQ(stepper.outcome.value, 1);
+}
+
 TEST_F(ForeignDrivers, may_be_stepped_inside_of_a_task) {
     Stepper<int> stepper(loop(), fail_later());
     auto main = [](Stepper<int>& inner) -> Coro<void> {
@@ -575,20 +599,30 @@ TEST_F(ForeignDrivers, a_loop_that_closes_gives_queued_ones_back) {
     EXPECT_EQ(queued.steps, 0);
 }
 
-TEST_F(ForeignDrivers, may_outlive_the_loop) {
+TEST_F(ForeignDrivers, may_outlive_the_owner_of_the_loop) {
     auto other = asyncio::new_event_loop();
-    auto wait = [](asyncio::Future<int> future) -> Coro<int> { co_return co_await future; };
     auto give_way = []() -> Coro<void> { co_await asyncio::sleep(0s); };
-    Stepper<int> asleep(*other, doubled(1));
-    Stepper<int> waiting(*other, wait(other->create_future<int>()));
+    auto insist = []() -> Coro<void> {
+        try {
+            co_await asyncio::sleep(1s);
+        } catch (const CancelledError&) {
+        }
+        co_await asyncio::sleep(1s);
+    };
     Stepper<void> ready(*other, give_way());
-    Stepper<int> unstarted(*other, doubled(1));
-    other->call_soon(asleep);
-    other->call_soon(waiting);
+    Stepper<void> asleep(*other, insist());
+    Stepper<int> cancelled(*other, doubled(1));
+    const Stepper<int> unstarted(*other, doubled(1));
     other->call_soon(ready);
+    other->call_soon(asleep);
+    other->call_soon(cancelled);
     other->run_once(0s);
     other.reset();
     EXPECT_EQ(ready.discarded, 1);
+    EXPECT_TRUE(cancelled.cancel({}));
+    asleep.deliver(std::make_exception_ptr(CancelledError()));
+    asleep.advance();
+    EXPECT_FALSE(asleep.ended);
 }
 
 }  // namespace

@@ -100,9 +100,28 @@ void NameScript::release_slow_names() {
     script().changed.notify_all();
 }
 
+void NameScript::reset() {
+    const std::lock_guard lock(script().mutex);
+    script().asked.clear();
+    script().threads.clear();
+    script().released = false;
+}
+
 }  // namespace http_tests
 
 namespace {
+
+class HttpNames : public ::testing::Test {
+protected:
+    void SetUp() override { NameScript::reset(); }
+    // Threads that are still inside a look-up belong to the test that made them.
+    void TearDown() override {
+        NameScript::release_slow_names();
+        while (NameScript::waiting() > 0) {
+            std::this_thread::yield();
+        }
+    }
+};
 
 // Returns when so many look-ups wait for the script.
 Coro<void> until_waiting(std::size_t count) {
@@ -131,7 +150,7 @@ Coro<std::string> problem_of(http::Request request) {
 
 }  // namespace
 
-TEST(HttpNames, equal_look_ups_are_made_once_and_remembered) {
+TEST_F(HttpNames, equal_look_ups_are_made_once_and_remembered) {
     HttpServer server(always("x"));
     asyncio::run([](HttpServer& server) -> Coro<void> {
         std::vector<asyncio::Task<http::Response>> tasks;
@@ -146,7 +165,7 @@ TEST(HttpNames, equal_look_ups_are_made_once_and_remembered) {
     expect_only_own_threads();
 }
 
-TEST(HttpNames, without_a_time_to_live_every_fetch_asks_again) {
+TEST_F(HttpNames, without_a_time_to_live_every_fetch_asks_again) {
     HttpServer server(always("x"));
     asyncio::run([](HttpServer& server) -> Coro<void> {
         http::ClientOptions options;
@@ -160,7 +179,7 @@ TEST(HttpNames, without_a_time_to_live_every_fetch_asks_again) {
     EXPECT_EQ(server.accepted(), 1);
 }
 
-TEST(HttpNames, libcurl_never_looks_up_a_name) {
+TEST_F(HttpNames, libcurl_never_looks_up_a_name) {
     HttpServer server([](ServedConnection& connection) {
         while (const auto request = connection.read_request()) {
             if (request->target() == "/to-other") {
@@ -194,7 +213,7 @@ TEST(HttpNames, libcurl_never_looks_up_a_name) {
                                         "under_score.test"}));
 }
 
-TEST(HttpNames, names_are_forgotten_again) {
+TEST_F(HttpNames, names_are_forgotten_again) {
     HttpServer server(always("x"));
     asyncio::run([](HttpServer& server) -> Coro<void> {
         http::ClientOptions options;
@@ -210,14 +229,14 @@ TEST(HttpNames, names_are_forgotten_again) {
     expect_only_own_threads();
 }
 
-TEST(HttpNames, the_second_address_is_tried_when_the_first_refuses) {
+TEST_F(HttpNames, the_second_address_is_tried_when_the_first_refuses) {
     HttpServer server(always("second"));
     const auto response = asyncio::run(http::fetch(server.url_of("two.test")));
     EXPECT_EQ(response.body, "second");
     expect_only_own_threads();
 }
 
-TEST(HttpNames, names_that_do_not_exist) {
+TEST_F(HttpNames, names_that_do_not_exist) {
     asyncio::run([]() -> Coro<void> {
         EXPECT_EQ(co_await problem_of("http://missing.test/"),
                   "the name 'missing.test' has no address: check its spelling");
@@ -229,7 +248,7 @@ TEST(HttpNames, names_that_do_not_exist) {
     }());
 }
 
-TEST(HttpNames, a_slow_name_server_delays_nothing_but_its_own_fetches) {
+TEST_F(HttpNames, a_slow_name_server_delays_nothing_but_its_own_fetches) {
     HttpServer server(always("x"));
     asyncio::run([](HttpServer& server) -> Coro<void> {
         auto slow = asyncio::create_task(http::fetch, server.url_of("slow.test"));
@@ -241,7 +260,7 @@ TEST(HttpNames, a_slow_name_server_delays_nothing_but_its_own_fetches) {
     }(server));
 }
 
-TEST(HttpNames, cancelling_a_look_up_does_not_wait_for_it) {
+TEST_F(HttpNames, cancelling_a_look_up_does_not_wait_for_it) {
     asyncio::run([]() -> Coro<void> {
         const std::size_t before = open_descriptors();
         std::vector<asyncio::Task<http::Response>> tasks;
@@ -268,7 +287,7 @@ TEST(HttpNames, cancelling_a_look_up_does_not_wait_for_it) {
     EXPECT_EQ(NameScript::asked().size(), 4u) << "what nobody wants any more is not looked up";
 }
 
-TEST(HttpNames, one_of_two_who_wait_for_the_same_name_may_leave) {
+TEST_F(HttpNames, one_of_two_who_wait_for_the_same_name_may_leave) {
     HttpServer server(always("x"));
     asyncio::run([](HttpServer& server) -> Coro<void> {
         auto first = asyncio::create_task(http::fetch, server.url_of("slow.test"));
@@ -281,7 +300,7 @@ TEST(HttpNames, one_of_two_who_wait_for_the_same_name_may_leave) {
     }(server));
 }
 
-TEST(HttpNames, a_look_up_ends_with_the_deadline) {
+TEST_F(HttpNames, a_look_up_ends_with_the_deadline) {
     asyncio::run([]() -> Coro<void> {
         const auto total = co_await problem_of(http::Request("http://slow.test/").timeout(30ms));
         EXPECT_EQ(total, "http://slow.test/: timed out after 0.03 s while looking up the name");

@@ -3,18 +3,16 @@
 #include <asyncio/sockets.hpp>
 #include <asyncio/testing/gtest.hpp>
 
+#include "socket_pairs.hpp"
+
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <filesystem>
-#include <functional>
 #include <numeric>
-#include <system_error>
-#include <vector>
 
+using namespace socket_tests;
 using namespace std::chrono_literals;
 using asyncio::Address;
 using asyncio::Coro;
@@ -23,29 +21,6 @@ using asyncio::Socket;
 using asyncio::Task;
 
 namespace {
-
-constexpr auto no_time = asyncio::Duration::zero();
-
-std::size_t watched() { return asyncio::get_running_loop().poller().watched(); }
-
-// Gives the other tasks, and the poller, a few turns.
-Coro<void> turns(int count = 3) {
-    for (int i = 0; i < count; ++i) {
-        co_await asyncio::sleep(0s);
-    }
-}
-
-void write_all(const Socket& socket, std::string_view text) {
-    ASSERT_EQ(::write(socket.fileno(), text.data(), text.size()),
-              static_cast<ssize_t>(text.size()));
-}
-
-// Sends until the kernel takes no more.
-void fill(const Socket& socket) {
-    const std::vector<char> block(65536);
-    while (::send(socket.fileno(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {
-    }
-}
 
 // Closes a TCP socket so that its peer gets a reset instead of an end.
 void reset(Socket& socket) {
@@ -60,14 +35,6 @@ Coro<std::pair<Socket, Socket>> tcp_pair() {
     co_await asyncio::sock_connect(client, listener.getsockname());
     asyncio::Accepted accepted = co_await asyncio::sock_accept(listener);
     co_return std::pair(std::move(client), std::move(accepted.socket));
-}
-
-std::error_code error_of(const std::exception_ptr& exception) {
-    try {
-        std::rethrow_exception(exception);
-    } catch (const std::system_error& error) {
-        return error.code();
-    }
 }
 
 // ---- Socket
@@ -426,245 +393,6 @@ ASYNC_TEST(Sockets, debug_mode_refuses_sockets_that_block) {
     EXPECT_NE(text.find("the socket must be non-blocking"), std::string::npos) << text;
     ::close(fds[0]);
     ::close(fds[1]);
-}
-
-// ---- cancellation
-
-// Every way to be suspended, and how a later operation shows that the descriptor is free.
-struct Suspension {
-    const char* name;
-    std::function<Coro<void>(Socket& near)> operation;
-};
-
-Coro<void> discard_recv(Socket& socket) { (void)co_await asyncio::sock_recv(socket, 10); }
-Coro<void> discard_recv_into(Socket& socket) {
-    std::array<std::byte, 10> buffer;
-    (void)co_await asyncio::sock_recv_into(socket, buffer);
-}
-Coro<void> await_readable(Socket& socket) { co_await asyncio::readable(socket); }
-Coro<void> await_writable(Socket& socket) { co_await asyncio::writable(socket); }
-Coro<void> send_more(Socket& socket) {
-    const std::string more(10'000'000, 'x');
-    co_await asyncio::sock_sendall(socket, more);
-}
-
-const std::vector<Suspension>& suspensions() {
-    static const std::vector<Suspension> all{
-        {"sock_recv", discard_recv},  {"sock_recv_into", discard_recv_into},
-        {"readable", await_readable}, {"writable", await_writable},
-        {"sock_sendall", send_more},
-    };
-    return all;
-}
-
-ASYNC_TEST(Sockets, S290_cancelling_unregisters_the_descriptor_at_once) {
-    for (const Suspension& suspension : suspensions()) {
-        auto [near, far] = asyncio::socketpair();
-        fill(near);
-        const auto task = asyncio::create_task(suspension.operation(near));
-        co_await turns();
-        EXPECT_EQ(watched(), 1U) << suspension.name;
-        EXPECT_TRUE(task.cancel());
-        EXPECT_EQ(watched(), 0U) << suspension.name;
-        EXPECT_TRUE(task.cancel()) << "a second request is accepted, too";
-        EXPECT_FALSE(task.done());
-        co_await turns();
-        EXPECT_TRUE(task.cancelled()) << suspension.name;
-
-        write_all(far, "free");
-        EXPECT_EQ(co_await asyncio::sock_recv(near, 10), "free") << suspension.name;
-    }
-}
-
-ASYNC_TEST(Sockets, S290_cancelling_an_accept_leaves_the_connection_to_the_next) {
-    const Socket listener = Socket::listen_on(Address("127.0.0.1", 0));
-    const auto first = asyncio::create_task(asyncio::sock_accept(listener));
-    co_await turns();
-    first.cancel();
-    EXPECT_EQ(watched(), 0U);
-    const Socket client(asyncio::AddressFamily::inet);
-    co_await asyncio::sock_connect(client, listener.getsockname());
-    const asyncio::Accepted accepted = co_await asyncio::sock_accept(listener);
-    EXPECT_EQ(accepted.address, client.getsockname());
-    co_await turns();
-    EXPECT_TRUE(first.cancelled());
-}
-
-ASYNC_TEST(Sockets, S290_cancelling_a_connect_leaves_nothing_behind) {
-    // A server without room lets later connections wait.
-    const Socket listener = Socket::listen_on(Address("127.0.0.1", 0), 0);
-    std::vector<Socket> clients;
-    std::vector<Task<void>> tasks;
-    for (int i = 0; i < 4; ++i) {
-        clients.emplace_back(asyncio::AddressFamily::inet);
-    }
-    for (const Socket& client : clients) {
-        tasks.push_back(
-            asyncio::create_task(asyncio::sock_connect(client, listener.getsockname())));
-    }
-    co_await turns(10);
-    const Task<void> last = tasks.back();
-    EXPECT_FALSE(last.done());
-    for (const auto& task : tasks) {
-        task.cancel();
-    }
-    EXPECT_EQ(watched(), 0U);
-    co_await turns();
-    EXPECT_TRUE(last.cancelled());
-}
-
-TEST(Sockets, S290_cancelled_in_the_iteration_in_which_data_came_it_leaves_the_data) {
-    const auto loop = asyncio::new_event_loop();
-    auto [near, far] = asyncio::socketpair();
-    std::array<std::byte, 4> buffer{};
-    const auto task = loop->create_task(asyncio::sock_recv_into(near, buffer));
-    loop->run_once(no_time);
-    // The call is in the queue before the poller's event, so both are in one iteration.
-    write_all(far, "data");
-    loop->call_soon([&task] { task.cancel(); });
-    loop->run_once(no_time);
-    EXPECT_EQ(buffer[0], std::byte{});
-    const auto next = loop->create_task(asyncio::sock_recv(near, 10));
-    EXPECT_EQ(loop->run_until_complete<std::string>(next), "data");
-    EXPECT_TRUE(task.cancelled());
-    EXPECT_EQ(buffer[0], std::byte{});
-}
-
-TEST(Sockets, cancelled_between_completion_and_resumption_an_accepted_socket_is_closed) {
-    const auto loop = asyncio::new_event_loop();
-    const Socket listener = Socket::listen_on(Address("127.0.0.1", 0));
-    const auto accepting = loop->create_task(asyncio::sock_accept(listener));
-    loop->run_once(no_time);
-    const Socket client(asyncio::AddressFamily::inet);
-    const auto connecting =
-        loop->create_task(asyncio::sock_connect(client, listener.getsockname()));
-    while (loop->poller().watching(listener.fileno(), asyncio::IoDirection::read) != nullptr) {
-        loop->run_once();
-    }
-    EXPECT_FALSE(accepting.done());
-    EXPECT_TRUE(accepting.cancel());
-    const auto reader = loop->create_task(asyncio::sock_recv(client, 1));
-    EXPECT_EQ(loop->run_until_complete<std::string>(reader), "");  // the peer is gone
-    EXPECT_TRUE(accepting.cancelled());
-}
-
-Coro<std::string> receive_or_return(Socket& socket) {
-    try {
-        co_return co_await asyncio::sock_recv(socket, 10);
-    } catch (const asyncio::CancelledError&) {
-        // What comes next works although the task was cancelled.
-    }
-    co_return "then " + co_await asyncio::sock_recv(socket, 10);
-}
-
-ASYNC_TEST(Sockets, a_task_that_survives_its_cancellation_may_wait_again) {
-    auto [near, far] = asyncio::socketpair();
-    const auto task = asyncio::create_task(receive_or_return, std::ref(near));
-    co_await turns();
-    task.cancel();
-    co_await turns();
-    EXPECT_EQ(watched(), 1U);
-    write_all(far, "x");
-    EXPECT_EQ(co_await task, "then x");
-}
-
-ASYNC_TEST(Sockets, S290_racing_cancellations_leave_the_next_operation_alone) {
-    auto [near, far] = asyncio::socketpair();
-    for (int round = 0; round < 200; ++round) {
-        const auto task = asyncio::create_task(asyncio::sock_recv(near, 10));
-        co_await turns(round % 3);
-        write_all(far, "x");
-        co_await turns(round % 5);
-        std::string got;
-        if (!task.cancel()) {
-            got = task.result();
-        } else {
-            try {
-                got = co_await task;
-            } catch (const asyncio::CancelledError&) {
-                // Either the byte is still there, or it went with the cancelled operation.
-            }
-        }
-        EXPECT_EQ(watched(), 0U);
-        write_all(far, "y");
-        const std::string rest = co_await asyncio::sock_recv(near, 10);
-        EXPECT_EQ(rest.back(), 'y');
-    }
-}
-
-ASYNC_TEST(Sockets, S290_the_number_of_a_cancelled_operation_can_be_used_again) {
-    auto [near, far] = asyncio::socketpair();
-    const int number = near.fileno();
-    const auto task = asyncio::create_task(asyncio::sock_recv(near, 10));
-    co_await turns();
-    task.cancel();
-    near.close();
-    auto [again, other] = asyncio::socketpair();
-    CO_ASSERT_EQ(again.fileno(), number);
-    const auto next = asyncio::create_task(asyncio::sock_recv(again, 10));
-    co_await turns();
-    EXPECT_TRUE(task.cancelled());
-    EXPECT_FALSE(next.done());
-    write_all(other, "new");
-    EXPECT_EQ(co_await next, "new");
-}
-
-// ---- frames that are destroyed while suspended
-
-TEST(Sockets, a_loop_that_closes_takes_suspended_operations_down) {
-    auto [near, far] = asyncio::socketpair();
-    for (const Suspension& suspension : suspensions()) {
-        const auto loop = asyncio::new_event_loop();
-        loop->set_exception_handler([](EventLoop&, const asyncio::ErrorContext&) {});
-        fill(near);
-        const auto task = loop->create_task(suspension.operation(near));
-        loop->run_once(no_time);
-        EXPECT_EQ(loop->poller().watched(), 1U) << suspension.name;
-        loop->close();
-        EXPECT_FALSE(task.done());
-    }
-}
-
-// Steps a coroutine without a task, so that it can be destroyed while its loop goes on.
-class Stepper final : public asyncio::ForeignDriver, public asyncio::CancelTarget {
-public:
-    Stepper(EventLoop& loop, Coro<void> coro) : ForeignDriver(loop, &Stepper::run, *this) {
-        start(std::move(coro), slot_);
-    }
-    using ForeignDriver::step;
-
-    bool cancel(const asyncio::CancelMessage&) override { return false; }
-
-private:
-    static void run(Runnable& self, Turn turn) {
-        if (turn == Turn::run) {
-            static_cast<Stepper&>(self).step();
-        }
-    }
-    asyncio::detail::Slot<void> slot_;
-};
-
-ASYNC_TEST(Sockets, a_destroyed_coroutine_leaves_no_registration) {
-    EventLoop& loop = asyncio::get_running_loop();
-    for (const Suspension& suspension : suspensions()) {
-        auto [near, far] = asyncio::socketpair();
-        fill(near);
-        bool suspended = false;
-        std::optional<Stepper> stepper;
-        stepper.emplace(loop, suspension.operation(near));
-        loop.call_soon([&] {
-            suspended = !stepper->step();
-            // The poller's event is queued when the coroutine goes.
-            write_all(far, "x");
-        });
-        co_await asyncio::sleep(0s);
-        EXPECT_TRUE(suspended);
-        EXPECT_EQ(watched(), 1U) << suspension.name;
-        stepper.reset();
-        EXPECT_EQ(watched(), 0U) << suspension.name;
-        co_await turns();
-        EXPECT_EQ(co_await asyncio::sock_recv(near, 10), "x") << suspension.name;
-    }
 }
 
 TEST(Sockets, S290_accepting_without_descriptors_is_an_error_and_nothing_is_lost) {

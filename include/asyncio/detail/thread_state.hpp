@@ -35,6 +35,11 @@ struct ThreadState {
 extern ASYNCIO_API constinit thread_local ThreadState thread_state
     __attribute__((tls_model("initial-exec")));
 
+// The identity of this thread.
+inline const void* this_thread() noexcept {
+    return &thread_state;
+}
+
 inline void* pool_allocate(std::size_t size) {
     const std::size_t size_class = (size + pool_granule - 1) / pool_granule;
     if (size > pool_block_max) [[unlikely]] {
