@@ -12,9 +12,9 @@ namespace asyncio::inline v0 {
 ///    is done; it calls `step()`, then or later;
 ///  * `step()` runs the coroutine to its next suspension and returns true at its end, when the
 ///    receiver holds the value or error;
-///  * `deliver(error)` makes the next step throw at the suspended `co_await`; a step without waiting
-///    for the loop throws there at once, as a generator's `throw` does, and what the coroutine
-///    waited for is left alone (`waiting()->cancel()` asks it to end first);
+///  * `deliver(error)` makes the next step throw at the suspended `co_await`. A step that does not
+///    wait for the loop's call throws at once, as a generator's `throw` does, and leaves alone what
+///    the coroutine waited for (`waiting()->cancel(message)` asks that to end first);
 ///  * `target` is what scopes inside the coroutine (timeouts, groups) interrupt.
 ///
 /// Destroying it destroys a suspended coroutine, innermost frames first. It may outlive the loop's

@@ -19,6 +19,16 @@ auto find_entry(Container& entries, const ContextKey* key) noexcept {
                             });
 }
 
+// Lets go of the values that a thread has set outside of every task and callback.
+struct ThreadContextOwner {
+    ThreadContextOwner() = default;
+    ThreadContextOwner(const ThreadContextOwner&) = delete;
+    ThreadContextOwner& operator=(const ThreadContextOwner&) = delete;
+    ~ThreadContextOwner() {
+        const ContextPtr ended(std::exchange(thread_state.context, nullptr));
+    }
+};
+
 }  // namespace
 
 ContextValue context_lookup(const ContextKey& key) noexcept {
@@ -35,6 +45,7 @@ void context_assign(const std::shared_ptr<const ContextKey>& key, ContextValue v
     ContextData*& slot = current_context_slot();
     if (slot == nullptr) {
         slot = new ContextData(nullptr);
+        [[maybe_unused]] static thread_local const ThreadContextOwner owner;
     }
     auto mapping = std::make_shared<ContextMapping>();
     if (slot->mapping != nullptr) {

@@ -5,13 +5,9 @@
 
 namespace asyncio::inline v0 {
 
-int CancelTarget::cancelling() const noexcept {
-    return 0;
-}
+int CancelTarget::cancelling() const noexcept { return 0; }
 
-int CancelTarget::uncancel() noexcept {
-    return 0;
-}
+int CancelTarget::uncancel() noexcept { return 0; }
 
 std::exception_ptr& Driver::pending_error() noexcept {
     return (flags_ & flag_task) != 0 ? static_cast<detail::TaskState*>(this)->error()

@@ -3,6 +3,7 @@
 #include "core/registry.hpp"
 
 #include <asyncio/task.hpp>
+
 #include <mutex>
 
 namespace asyncio::inline v0 {

@@ -49,19 +49,19 @@ struct ListTable {  // a node of an intrusive list
     std::uint32_t next;  // null in a node that is in no list
 };
 
-struct TaskTable {                     // a task
-    std::uint32_t size;                // of the part that every task has
-    std::uint32_t node;                // ListTable: its place in the loop's list
-    std::uint32_t future;              // FutureTable: the future it is
-    std::uint32_t queue;               // ListTable: its place in a ready queue or with a future
-    std::uint32_t name;                // u64: odd, a number shifted by one; even, a StringTable*
-    std::uint32_t leaf;                // FrameTable*: the innermost suspended coroutine
-    std::uint32_t waiting;             // pointer to what it waits for, or null
-    std::uint32_t wait_kind;           // WaitKind
-    std::uint32_t cancels_requested;   // u32: requests that were not withdrawn
-    std::uint32_t flags;               // u8
-    std::uint32_t flag_ended;          // mask: the coroutine has ended, `leaf` is no frame
-    std::uint32_t flag_cancel_at_end;  // mask: a request that the next step delivers
+struct TaskTable {                    // a task
+    std::uint32_t size;               // of the part that every task has
+    std::uint32_t node;               // ListTable: its place in the loop's list
+    std::uint32_t future;             // FutureTable: the future it is
+    std::uint32_t queue;              // ListTable: its place in a ready queue or with a future
+    std::uint32_t name;               // u64: odd, a number shifted by one; even, a StringTable*
+    std::uint32_t leaf;               // FrameTable*: the innermost suspended coroutine
+    std::uint32_t waiting;            // pointer to what it waits for, or null
+    std::uint32_t wait_kind;          // WaitKind
+    std::uint32_t cancels_requested;  // u32: requests that were not withdrawn
+    std::uint32_t flags;              // u8
+    std::uint32_t flag_ended;         // mask: the coroutine has ended, `leaf` is no frame
+    std::uint32_t flag_must_cancel;   // mask: a request that the next step delivers
 };
 
 struct FrameTable {          // the promise of a coroutine

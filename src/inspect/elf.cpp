@@ -1,11 +1,12 @@
 // Just enough of ELF.
 #include "inspect/elf.hpp"
 
+#include <elf.h>
+#include <unistd.h>
+
 #include <bit>
 #include <cstring>
-#include <elf.h>
 #include <fstream>
-#include <unistd.h>
 #include <vector>
 
 namespace asyncio::inline v0 {

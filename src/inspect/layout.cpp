@@ -38,8 +38,7 @@ struct InspectLayout {
     static consteval inspect::TaskTable task() {
         // The node is the last base class, and nothing fits between it and the first member.
         static_assert(alignof(TaskNode) >= alignof(TaskName));
-        constexpr std::uint32_t driver =
-            offsetof(TaskState, waiting_) - offsetof(Driver, waiting_);
+        constexpr std::uint32_t driver = offsetof(TaskState, waiting_) - offsetof(Driver, waiting_);
         return {
             .size = sizeof(TaskState),
             .node = offsetof(TaskState, name_) - sizeof(TaskNode),
@@ -52,7 +51,7 @@ struct InspectLayout {
             .cancels_requested = offsetof(TaskState, cancels_requested_),
             .flags = driver + offsetof(Driver, flags_),
             .flag_ended = Driver::flag_ended,
-            .flag_cancel_at_end = Driver::flag_must_cancel,
+            .flag_must_cancel = Driver::flag_must_cancel,
         };
     }
 
@@ -188,13 +187,9 @@ constinit asyncio::detail::Exported asyncio_debug{asyncio::detail::describe(), n
 namespace asyncio::inline v0 {
 namespace detail {
 
-std::atomic<EventLoop*>& first_loop() noexcept {
-    return asyncio_debug.first_loop;
-}
+std::atomic<EventLoop*>& first_loop() noexcept { return asyncio_debug.first_loop; }
 
-std::int32_t kernel_thread_id() noexcept {
-    return ::gettid();
-}
+std::int32_t kernel_thread_id() noexcept { return ::gettid(); }
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

@@ -241,38 +241,38 @@ void LoopReader::read_future(std::size_t index) {
 
 void LoopReader::read_children(Future& future) {
     switch (future.kind) {
-        case FutureKind::future:
-            break;
-        case FutureKind::task: {
-            const std::uint64_t task = future.address - layout_.task.future;
-            future.name = read_name(value_at<std::uint64_t>(task + layout_.task.name));
-            break;
-        }
-        case FutureKind::gathering: {
-            const GatherTable& layout = layout_.gather;
-            const std::uint64_t gather = future.address - layout.future;
-            const auto count = value_at<std::uint64_t>(gather + layout.child_count);
-            std::uint64_t child = value_at<std::uint64_t>(gather + layout.children);
-            for (std::uint64_t i = 0; i < std::min(count, children_max); ++i) {
-                std::uint64_t target = 0;
-                if (!memory_.read(child + layout.child_future, target) || target == 0) {
-                    damaged();
-                    return;
-                }
-                future.children.push_back(refer_to(target));
-                child += layout.child_size;
+    case FutureKind::future:
+        break;
+    case FutureKind::task: {
+        const std::uint64_t task = future.address - layout_.task.future;
+        future.name = read_name(value_at<std::uint64_t>(task + layout_.task.name));
+        break;
+    }
+    case FutureKind::gathering: {
+        const GatherTable& layout = layout_.gather;
+        const std::uint64_t gather = future.address - layout.future;
+        const auto count = value_at<std::uint64_t>(gather + layout.child_count);
+        std::uint64_t child = value_at<std::uint64_t>(gather + layout.children);
+        for (std::uint64_t i = 0; i < std::min(count, children_max); ++i) {
+            std::uint64_t target = 0;
+            if (!memory_.read(child + layout.child_future, target) || target == 0) {
+                damaged();
+                return;
             }
-            break;
+            future.children.push_back(refer_to(target));
+            child += layout.child_size;
         }
-        case FutureKind::shielding: {
-            const ShieldTable& layout = layout_.shield;
-            const std::uint64_t shield = future.address - layout.future;
-            const auto inner = value_at<std::uint64_t>(shield + layout.inner);
-            future.children.push_back(refer_to(inner));
-            break;
-        }
-        default:
-            damaged();
+        break;
+    }
+    case FutureKind::shielding: {
+        const ShieldTable& layout = layout_.shield;
+        const std::uint64_t shield = future.address - layout.future;
+        const auto inner = value_at<std::uint64_t>(shield + layout.inner);
+        future.children.push_back(refer_to(inner));
+        break;
+    }
+    default:
+        damaged();
     }
 }
 

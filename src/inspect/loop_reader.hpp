@@ -38,7 +38,8 @@ private:
 };
 
 // Invariants:
-//  1. known_tasks_ has the address of every element of loop_.tasks, known_futures_ of loop_.futures.
+//  1. known_tasks_ has the address of every element of loop_.tasks, known_futures_ of
+//  loop_.futures.
 //  2. `intact_` turns false with the first thing that failed a check.
 class LoopReader {
 public:

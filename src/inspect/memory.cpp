@@ -60,8 +60,7 @@ std::optional<std::string> Memory::read_text(std::uint64_t address, std::size_t 
             return std::nullopt;
         }
         const auto* const begin = reinterpret_cast<const char*>(source->bytes) + offset;
-        const std::size_t count =
-            std::min<std::size_t>(size_max - text.size(), page_size - offset);
+        const std::size_t count = std::min<std::size_t>(size_max - text.size(), page_size - offset);
         const std::size_t length = ::strnlen(begin, count);
         text.append(begin, length);
         if (length < count) {

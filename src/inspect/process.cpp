@@ -3,12 +3,13 @@
 
 #include "inspect/reader.hpp"
 
+#include <sys/uio.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
 #include <string>
 #include <string_view>
-#include <sys/uio.h>
 #include <system_error>
 
 namespace asyncio::inline v0 {
@@ -98,8 +99,8 @@ std::vector<Mapping> Process::file_mappings() const {
 }
 
 std::vector<std::string> Process::paths_of(const Mapping& mapping) const {
-    std::vector<std::string> paths{
-        proc_path(pid_, "map_files/" + hexadecimal(mapping.begin) + "-" + hexadecimal(mapping.end))};
+    std::vector<std::string> paths{proc_path(pid_, "map_files/" + hexadecimal(mapping.begin) + "-" +
+                                                       hexadecimal(mapping.end))};
     if (!mapping.deleted) {
         paths.push_back(proc_path(pid_, "root" + mapping.path));
     }
@@ -115,15 +116,15 @@ bool Process::fetch(std::uint64_t address, void* to, std::size_t size) {
         return static_cast<std::size_t>(count) == size;
     }
     switch (errno) {
-        case EFAULT:
-        case EINVAL:  // beyond the end of the address space
-            return false;
-        case EPERM:
-            throw_refused();
-        case ESRCH:
-            throw_gone();
-        default:
-            throw std::system_error(errno, std::generic_category(), "process_vm_readv");
+    case EFAULT:
+    case EINVAL:  // beyond the end of the address space
+        return false;
+    case EPERM:
+        throw_refused();
+    case ESRCH:
+        throw_gone();
+    default:
+        throw std::system_error(errno, std::generic_category(), "process_vm_readv");
     }
 }
 

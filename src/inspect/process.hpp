@@ -3,8 +3,9 @@
 
 #include "inspect/memory.hpp"
 
-#include <string>
 #include <sys/types.h>
+
+#include <string>
 #include <vector>
 
 namespace asyncio::inline v0 {

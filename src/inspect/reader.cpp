@@ -93,15 +93,15 @@ Descriptor read_descriptor(Process& process, std::uint64_t address) {
     const bool complete = process.read(address, descriptor);
     if (!complete || descriptor.version_major != version_major ||
         descriptor.size < sizeof descriptor || descriptor.pointer_size != sizeof(void*)) {
-        throw ReadError(ReadError::Reason::unknown_version,
-                        "process " + std::to_string(process.pid()) +
-                            " has a descriptor of version " +
-                            std::to_string(descriptor.version_major) + "." +
-                            std::to_string(descriptor.version_minor) + " for " +
-                            std::to_string(descriptor.pointer_size * 8) +
-                            " bits, and this program reads version " +
-                            std::to_string(version_major) + " for 64 bits: use the program that "
-                            "belongs to the library in the process");
+        throw ReadError(
+            ReadError::Reason::unknown_version,
+            "process " + std::to_string(process.pid()) + " has a descriptor of version " +
+                std::to_string(descriptor.version_major) + "." +
+                std::to_string(descriptor.version_minor) + " for " +
+                std::to_string(descriptor.pointer_size * 8) +
+                " bits, and this program reads version " + std::to_string(version_major) +
+                " for 64 bits: use the program that "
+                "belongs to the library in the process");
     }
     return descriptor;
 }

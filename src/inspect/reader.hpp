@@ -4,10 +4,11 @@
 
 #include "inspect/descriptor.hpp"
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 namespace asyncio::inline v0 {
@@ -48,7 +49,7 @@ struct Task {
     std::uint64_t address = 0;
     std::string name;
     TaskStatus status = TaskStatus::ready;
-    unsigned cancelling = 0;   // requests that were not withdrawn
+    unsigned cancelling = 0;    // requests that were not withdrawn
     std::uint32_t created = 0;  // place
     std::vector<Frame> stack;   // outermost first
     WaitKind wait_kind = WaitKind::none;

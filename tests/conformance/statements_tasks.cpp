@@ -230,6 +230,8 @@ asyncio::Coro<Flow> Program::do_try(const Json& statement) {
             if (co_await handle(statement[2], error, flow)) {
                 error = nullptr;
             }
+        } catch (const asyncio::LoopBreak&) {
+            throw;
         } catch (...) {
             error = std::current_exception();
         }

@@ -1,16 +1,17 @@
 // Starting, stopping and ending programs.
 #include "child.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
-#include <sys/wait.h>
 #include <system_error>
 #include <thread>
-#include <unistd.h>
 
 namespace {
 
@@ -67,9 +68,7 @@ Child::Child(const std::vector<std::string>& command) {
     ::close(ends[0]);
 }
 
-Child::~Child() {
-    kill();
-}
+Child::~Child() { kill(); }
 
 void Child::wait_until_asleep() const {
     for (int i = 0; i < 10'000 && state_of(pid_) != 'S'; ++i) {

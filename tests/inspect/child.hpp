@@ -1,8 +1,9 @@
 // A program that runs beside the test.
 #pragma once
 
-#include <string>
 #include <sys/types.h>
+
+#include <string>
 #include <vector>
 
 // The folder of the test's own executable; the programs it starts are there, too.

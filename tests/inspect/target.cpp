@@ -3,13 +3,14 @@
 
 #include <asyncio/asyncio.hpp>
 
+#include <sys/prctl.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <functional>
 #include <map>
 #include <string>
-#include <sys/prctl.h>
 #include <thread>
 #include <vector>
 
@@ -51,9 +52,7 @@ Coro<void> expect(Future<int> future) {
     co_await future;  // line: expect
 }
 
-Coro<int> at_once() {
-    co_return 1;
-}
+Coro<int> at_once() { co_return 1; }
 
 Coro<void> collect(Task<int> fetching) {
     co_await asyncio::gather(fetch(2), fetching, at_once());  // line: collect
@@ -227,9 +226,15 @@ Coro<void> of_the_future() {
 
 int run_target(int argc, char** argv) {
     const std::map<std::string, std::function<asyncio::Coro<void>()>> known{
-        {"tree", scenes::tree},       {"spin", scenes::spin},     {"crunch", scenes::crunch}, {"churn", scenes::churn},
-        {"many", scenes::many},       {"deep", scenes::deep},     {"threads", scenes::threads},
-        {"hidden", scenes::hidden},   {"of_the_future", scenes::of_the_future},
+        {"tree", scenes::tree},
+        {"spin", scenes::spin},
+        {"crunch", scenes::crunch},
+        {"churn", scenes::churn},
+        {"many", scenes::many},
+        {"deep", scenes::deep},
+        {"threads", scenes::threads},
+        {"hidden", scenes::hidden},
+        {"of_the_future", scenes::of_the_future},
     };
     const auto scene = known.find(argc > 1 ? argv[1] : "");
     if (scene == known.end()) {

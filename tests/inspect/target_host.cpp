@@ -1,8 +1,9 @@
 // The library is part of a shared object, beside the program, that is loaded while it runs.
 #include "target.hpp"
 
-#include <cstdio>
 #include <dlfcn.h>
+
+#include <cstdio>
 #include <filesystem>
 
 int main(int argc, char** argv) {

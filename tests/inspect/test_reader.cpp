@@ -1,18 +1,18 @@
 // The reader of other processes: what it finds, when it finds it, and what it says when it cannot.
+#include "child.hpp"
 #include "inspect/reader.hpp"
 
-#include "child.hpp"
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <gtest/gtest.h>
 #include <map>
 #include <set>
 #include <sstream>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace inspect = asyncio::inspect;
 using inspect::Consistency;
@@ -118,9 +118,9 @@ void expect_tree(const Scene& scene) {
     EXPECT_EQ(first.cancelling, 0U);
     EXPECT_FALSE(first.waits_for);
     EXPECT_EQ(scene.created(first.created), at_line("target.cpp", "create fetch-1"));
-    EXPECT_NE(scene.snapshot.places.at(first.stack[0].function).signature.find(
-                  "scenes::fetch(int)"),
-              std::string::npos);
+    EXPECT_NE(
+        scene.snapshot.places.at(first.stack[0].function).signature.find("scenes::fetch(int)"),
+        std::string::npos);
 
     const Task& join = scene.task("join");
     EXPECT_EQ(scene.stack(join), at_line("scenes::join", "join"));

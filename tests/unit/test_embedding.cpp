@@ -2,13 +2,14 @@
 // other runtimes stands in its ready queue.
 #include <asyncio/asyncio.hpp>
 
-#include <atomic>
-#include <cerrno>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 namespace {

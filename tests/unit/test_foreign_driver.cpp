@@ -1,125 +1,26 @@
-// Coroutines of the library under a driver that is no Task, as a runtime of another language has.
+// Coroutines of the library under a driver that is no Task: running, and being destroyed.
+#include <asyncio/asyncio.hpp>
 #include <asyncio/foreign_driver.hpp>
 
-#include <asyncio/asyncio.hpp>
-#include <asyncio/testing/virtual_clock.hpp>
+#include "foreign_fixture.hpp"
 
-#include <functional>
 #include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
 
 namespace {
 
-using asyncio::CancelledError;
-using asyncio::CancelMessage;
-using asyncio::CancelTarget;
 using asyncio::Coro;
 using asyncio::Driver;
 using asyncio::EventLoop;
-using asyncio::Runnable;
+using foreign::delayed;
+using foreign::doubled;
+using foreign::fail_later;
+using foreign::Stepper;
 using namespace std::chrono_literals;
 
-// What a foreign runtime has in place of a task: it steps its coroutine when the loop says so, or
-// when its owner does.
-template <class T>
-class Stepper final : public asyncio::ForeignDriver, public CancelTarget {
-public:
-    Stepper(EventLoop& loop, Coro<T> coro) : ForeignDriver(loop, &Stepper::run, *this) {
-        start(std::move(coro), outcome);
-    }
-    ~Stepper() { destroy(); }
-
-    void advance() {
-        ++steps;
-        if (std::exchange(must_cancel_, false)) {
-            deliver(std::make_exception_ptr(CancelledError(message_)));
-        }
-        ended = step();
-    }
-
-    bool cancel(const CancelMessage& message) override {
-        if (ended) {
-            return false;
-        }
-        ++requests;
-        if (waiting() == nullptr || !waiting()->cancel(message)) {
-            must_cancel_ = true;
-            message_ = message;
-        }
-        return true;
-    }
-    int cancelling() const noexcept override { return requests; }
-    int uncancel() noexcept override {
-        requests -= requests > 0 ? 1 : 0;
-        must_cancel_ = must_cancel_ && requests > 0;
-        return requests;
-    }
-
-    std::string error() const {
-        return outcome.error == nullptr ? "" : asyncio::describe_exception(outcome.error);
-    }
-
-    asyncio::detail::Slot<T> outcome;
-    bool ended = false;
-    int steps = 0;
-    int requests = 0;
-    int discarded = 0;
-    // Called in place of `advance` when the loop says that the coroutine can go on.
-    std::function<void()> on_turn;
-
-private:
-    static void run(Runnable& self, Turn turn) {
-        auto& stepper = static_cast<Stepper&>(self);
-        if (turn == Turn::discard) {
-            ++stepper.discarded;
-        } else if (stepper.on_turn) {
-            stepper.on_turn();
-        } else {
-            stepper.advance();
-        }
-    }
-
-    bool must_cancel_ = false;
-    CancelMessage message_;
-};
-
-class ForeignDrivers : public ::testing::Test {
-protected:
-    ForeignDrivers() {
-        asyncio::LoopOptions options;
-        options.clock = &clock_;
-        loop_ = asyncio::new_event_loop(std::move(options));
-        loop_->set_exception_handler([this](EventLoop&, const asyncio::ErrorContext& context) {
-            reports_.push_back(context.message);
-        });
-    }
-
-    template <class T>
-    void run(Stepper<T>& stepper) {
-        if (stepper.steps == 0 && !stepper.scheduled()) {
-            loop().call_soon(stepper);
-        }
-        while (!stepper.ended) {
-            loop().run_once();
-        }
-    }
-    void turn(int iterations = 1) {
-        for (int i = 0; i < iterations; ++i) {
-            loop().run_once(0s);
-        }
-    }
-
-    EventLoop& loop() { return *loop_; }
-    double seconds() const { return clock_.seconds(); }
-
-    std::vector<std::string> log_;
-    std::vector<std::string> reports_;
-
-private:
-    asyncio::testing::VirtualClock clock_;
-    asyncio::EventLoopPtr loop_;
-};
+class ForeignDrivers : public foreign::Fixture {};
 
 // Logs its end.
 struct Mark {
@@ -130,20 +31,6 @@ struct Mark {
     std::vector<std::string>& log;
     std::string name;
 };
-
-Coro<int> delayed(int value, std::chrono::seconds delay) {
-    co_await asyncio::sleep(delay);
-    co_return value;
-}
-
-Coro<int> doubled(int value) {
-    co_return 2 * co_await delayed(value, 1s);
-}
-
-Coro<int> fail_later() {
-    co_await asyncio::sleep(1s);
-    throw asyncio::ValueError("too late");
-}
 
 // ---- running
 
@@ -200,9 +87,7 @@ TEST_F(ForeignDrivers, are_no_task) {
         EXPECT_EQ(&asyncio::get_running_loop(), &loop);
         EXPECT_EQ(&Driver::current().loop(), &loop);
         Driver* const own = &Driver::current();
-        auto inner = []() -> Coro<bool> {
-            co_return static_cast<bool>(asyncio::current_task());
-        };
+        auto inner = []() -> Coro<bool> { co_return static_cast<bool>(asyncio::current_task()); };
         EXPECT_TRUE(co_await asyncio::create_task(inner()));
         EXPECT_FALSE(co_await inner());
         EXPECT_EQ(&Driver::current(), own);
@@ -306,226 +191,6 @@ TEST_F(ForeignDrivers, have_a_context_of_their_own) {
     EXPECT_EQ(variable.get(), 7);
 }
 
-// ---- errors and cancellation
-
-TEST_F(ForeignDrivers, an_error_delivered_before_the_first_step_keeps_the_body_from_running) {
-    auto main = [this]() -> Coro<void> {
-        log_.push_back("entered");
-        co_return;
-    };
-    Stepper<void> stepper(loop(), main());
-    stepper.deliver(std::make_exception_ptr(asyncio::RuntimeError("not today")));
-    run(stepper);
-    EXPECT_EQ(stepper.error(), "RuntimeError: not today");
-    EXPECT_TRUE(log_.empty());
-}
-
-TEST_F(ForeignDrivers, an_error_delivered_after_the_wait_is_thrown_there_once) {
-    auto main = []() -> Coro<std::string> {
-        std::string text;
-        try {
-            co_await doubled(1);
-        } catch (const asyncio::ValueError& error) {
-            text = error.what();
-        }
-        co_await asyncio::sleep(1s);
-        co_return text;
-    };
-    Stepper<std::string> stepper(loop(), main());
-    stepper.on_turn = [&stepper] {
-        stepper.deliver(std::make_exception_ptr(asyncio::ValueError("given")));
-        stepper.on_turn = nullptr;
-        stepper.advance();
-    };
-    stepper.advance();
-    while (!stepper.ended) {
-        loop().run_once();
-    }
-    EXPECT_EQ(stepper.outcome.value, "given");
-    EXPECT_EQ(seconds(), 2.0);
-}
-
-TEST_F(ForeignDrivers, an_error_may_be_thrown_into_a_wait_at_once) {
-    auto main = [this](asyncio::Future<int> future) -> Coro<void> {
-        for (int i = 0; i < 3; ++i) {
-            try {
-                if (i == 0) {
-                    co_await asyncio::sleep(9s);
-                } else {
-                    co_await future;
-                }
-            } catch (const asyncio::ValueError& error) {
-                log_.push_back(error.what());
-            }
-        }
-        co_await asyncio::sleep(1s);
-    };
-    auto future = loop().create_future<int>();
-    Stepper<void> stepper(loop(), main(future));
-    stepper.advance();
-    for (const char* text : {"into a sleep", "into a future", "while queued"}) {
-        if (log_.size() == 2) {
-            future.set_result(1);
-            EXPECT_TRUE(stepper.scheduled());
-        }
-        stepper.deliver(std::make_exception_ptr(asyncio::ValueError(text)));
-        stepper.advance();
-        EXPECT_EQ(log_.back(), text);
-        EXPECT_EQ(future.done(), log_.size() == 3);  // others may go on waiting for it
-    }
-    run(stepper);
-    EXPECT_EQ(stepper.error(), "");
-    EXPECT_EQ(stepper.steps, 5);
-    EXPECT_EQ(seconds(), 1.0);
-}
-
-TEST_F(ForeignDrivers, awaiting_a_future_of_another_loop_throws) {
-    const auto other = asyncio::new_event_loop();
-    auto main = [](asyncio::Future<int> future) -> Coro<int> { co_return co_await future; };
-    Stepper<int> stepper(loop(), main(other->create_future<int>()));
-    run(stepper);
-    EXPECT_NE(stepper.error().find("attached to a different loop"), std::string::npos);
-}
-
-TEST_F(ForeignDrivers, a_cancelled_sleep_leaves_no_timer) {
-    Stepper<int> stepper(loop(), doubled(1));
-    stepper.advance();
-    EXPECT_EQ(stepper.wait_kind(), asyncio::WaitKind::sleep);
-    EXPECT_TRUE(stepper.cancel("enough"));
-    run(stepper);
-    EXPECT_EQ(stepper.error(), "CancelledError: enough");
-    EXPECT_EQ(seconds(), 0.0);
-    EXPECT_THROW(loop().run_once(), asyncio::DeadlockError);
-    EXPECT_FALSE(stepper.cancel({}));
-}
-
-TEST_F(ForeignDrivers, cancelling_reaches_what_they_wait_for) {
-    auto wait = [](asyncio::Future<int> future) -> Coro<int> { co_return co_await future; };
-    auto future = loop().create_future<int>();
-    Stepper<int> on_future(loop(), wait(future));
-    auto collect = []() -> Coro<void> { co_await asyncio::gather(delayed(1, 1s), delayed(2, 1s)); };
-    Stepper<void> on_gather(loop(), collect());
-    auto protect = [](asyncio::Task<int> task) -> Coro<void> { co_await asyncio::shield(task); };
-    auto protected_task = loop().create_task(delayed(3, 1s));
-    Stepper<void> on_shield(loop(), protect(protected_task));
-    loop().call_soon(on_future);
-    loop().call_soon(on_gather);
-    loop().call_soon(on_shield);
-    turn(2);
-    EXPECT_EQ(asyncio::all_tasks(loop()).size(), 3U);
-    EXPECT_TRUE(on_future.cancel({}) && on_gather.cancel({}) && on_shield.cancel({}));
-    turn(5);
-    EXPECT_TRUE(future.cancelled());
-    EXPECT_EQ(on_future.error(), "CancelledError");
-    EXPECT_EQ(on_gather.error(), "CancelledError");
-    EXPECT_EQ(on_shield.error(), "CancelledError");
-    EXPECT_EQ(asyncio::all_tasks(loop()).size(), 1U);
-    EXPECT_EQ(loop().run_until_complete(protected_task), 3);
-}
-
-// A scope as the library's own are: it interrupts the coroutine through its cancel target, and takes
-// the request back.
-class Deadline {
-public:
-    explicit Deadline(std::chrono::seconds delay)
-        : target_(Driver::current().cancel_target()),
-          timer_(asyncio::get_running_loop().call_later(delay, [this] {
-              expired_ = true;
-              target_.cancel({});
-          })) {}
-    Deadline(const Deadline&) = delete;
-    Deadline& operator=(const Deadline&) = delete;
-    ~Deadline() { timer_.cancel(); }
-
-    // Whether a CancelledError that leaves the scope is this one's.
-    bool caused_it() { return expired_ && target_.uncancel() == 0; }
-
-private:
-    CancelTarget& target_;
-    bool expired_ = false;
-    asyncio::TimerHandle timer_;
-};
-
-TEST_F(ForeignDrivers, scopes_interrupt_them_through_the_cancel_target) {
-    auto main = [this]() -> Coro<void> {
-        for (const auto limit : {1s, 9s}) {
-            Deadline deadline(limit);
-            try {
-                co_await delayed(1, 5s);
-                log_.push_back("in time");
-            } catch (const CancelledError&) {
-                log_.push_back(deadline.caused_it() ? "timeout" : "cancelled");
-            }
-        }
-    };
-    Stepper<void> stepper(loop(), main());
-    run(stepper);
-    EXPECT_EQ(log_, (std::vector<std::string>{"timeout", "in time"}));
-    EXPECT_EQ(stepper.error(), "");
-    EXPECT_EQ(stepper.requests, 0);
-    EXPECT_EQ(seconds(), 6.0);
-}
-
-TEST_F(ForeignDrivers, run_task_groups) {
-    auto main = [this]() -> Coro<void> {
-        co_await asyncio::task_group([this](asyncio::TaskGroup& group) -> Coro<void> {
-            group.create_task(delayed(1, 1s));
-            group.create_task(delayed(2, 3s));
-            log_.push_back("body ends");
-            co_return;
-        });
-        log_.push_back("group ends");
-    };
-    Stepper<void> stepper(loop(), main());
-    run(stepper);
-    EXPECT_EQ(stepper.error(), "");
-    EXPECT_EQ(log_, (std::vector<std::string>{"body ends", "group ends"}));
-    EXPECT_EQ(seconds(), 3.0);
-}
-
-TEST_F(ForeignDrivers, a_child_that_fails_interrupts_the_body_of_the_group) {
-    auto main = [this]() -> Coro<void> {
-        try {
-            co_await asyncio::task_group([this](asyncio::TaskGroup& group) -> Coro<void> {
-                group.create_task(fail_later());
-                group.create_task(delayed(2, 9s));
-                try {
-                    co_await asyncio::sleep(5s);
-                } catch (const CancelledError&) {
-                    log_.push_back("body cancelled");
-                    throw;
-                }
-            });
-        } catch (const asyncio::ExceptionGroup& group) {
-            log_.push_back(std::to_string(group.exceptions().size()) + " error");
-        }
-        co_await asyncio::sleep(1s);
-    };
-    Stepper<void> stepper(loop(), main());
-    run(stepper);
-    EXPECT_EQ(stepper.error(), "");
-    EXPECT_EQ(log_, (std::vector<std::string>{"body cancelled", "1 error"}));
-    EXPECT_EQ(stepper.requests, 0);
-    EXPECT_EQ(seconds(), 2.0);
-}
-
-TEST_F(ForeignDrivers, cancelling_one_cancels_its_task_group) {
-    auto main = []() -> Coro<void> {
-        co_await asyncio::task_group([](asyncio::TaskGroup& group) -> Coro<void> {
-            group.create_task(delayed(1, 1s));
-            co_return;
-        });
-    };
-    Stepper<void> stepper(loop(), main());
-    stepper.advance();
-    turn();
-    EXPECT_TRUE(stepper.cancel({}));
-    run(stepper);
-    EXPECT_EQ(stepper.error(), "CancelledError");
-    EXPECT_TRUE(asyncio::all_tasks(loop()).empty());
-    EXPECT_EQ(seconds(), 0.0);
-}
-
 // ---- the end
 
 TEST_F(ForeignDrivers, destroying_a_suspended_one_destroys_its_coroutines_innermost_first) {
@@ -605,7 +270,7 @@ TEST_F(ForeignDrivers, may_outlive_the_owner_of_the_loop) {
     auto insist = []() -> Coro<void> {
         try {
             co_await asyncio::sleep(1s);
-        } catch (const CancelledError&) {
+        } catch (const asyncio::CancelledError&) {
         }
         co_await asyncio::sleep(1s);
     };
@@ -620,7 +285,7 @@ TEST_F(ForeignDrivers, may_outlive_the_owner_of_the_loop) {
     other.reset();
     EXPECT_EQ(ready.discarded, 1);
     EXPECT_TRUE(cancelled.cancel({}));
-    asleep.deliver(std::make_exception_ptr(CancelledError()));
+    asleep.deliver(std::make_exception_ptr(asyncio::CancelledError()));
     asleep.advance();
     EXPECT_FALSE(asleep.ended);
 }

@@ -228,17 +228,24 @@ ASYNC_TEST(Gather, S110_the_awaiter_of_a_gather_with_a_cancelled_child_is_not_co
 }
 
 ASYNC_TEST(Gather, S111_errors_and_cancellations_are_results_in_place) {
-    const Task<int> cancelled = asyncio::create_task(number_after(1h, 1));
-    asyncio::get_running_loop().call_soon([&] { cancelled.cancel("why"); });
-    auto [value, failure, cancellation, nothing] =
-        co_await gather(return_exceptions, number_after(2s, 7), fail_after(1s, "bad"), cancelled,
+    const Task<int> task = asyncio::create_task(number_after(1h, 1));
+    const Future<int> future = asyncio::get_running_loop().create_future<int>();
+    asyncio::get_running_loop().call_soon([&] {
+        task.cancel("task");
+        future.cancel("future");
+    });
+    auto [value, failure, cancelled_task, cancelled_future, nothing] =
+        co_await gather(return_exceptions, number_after(2s, 7), fail_after(1s, "bad"), task, future,
                         asyncio::sleep(3s));
     EXPECT_EQ(value.value(), 7);
     EXPECT_FALSE(failure.has_value());
     EXPECT_FALSE(failure.cancelled());
     EXPECT_THROW(failure.value(), Boom);
-    EXPECT_TRUE(cancellation.cancelled());
-    EXPECT_EQ(asyncio::describe_exception(cancellation.exception()), "CancelledError: why");
+    EXPECT_TRUE(cancelled_task.cancelled());
+    EXPECT_TRUE(cancelled_future.cancelled());
+    // As in CPython, the message of a task's cancellation is in the task's own error only.
+    EXPECT_EQ(asyncio::describe_exception(cancelled_task.exception()), "CancelledError");
+    EXPECT_EQ(asyncio::describe_exception(cancelled_future.exception()), "CancelledError: future");
     EXPECT_TRUE(nothing.has_value());
 }
 

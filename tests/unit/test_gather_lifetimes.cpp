@@ -82,10 +82,10 @@ TEST_F(GatherLifetimes, results_of_children_nobody_else_knows_are_moved) {
     };
     auto make = [](int& count) -> Coro<Counted> { co_return Counted(count); };
     auto body = [](auto function, int& count) -> Coro<void> {
-        auto results = co_await gather(function(count), function(count));
+        co_await gather(function(count), function(count));
         std::vector<Coro<Counted>> coros;
         coros.push_back(function(count));
-        auto more = co_await gather(coros);
+        co_await gather(coros);
     };
     loop->run_until_complete(body(make, copies));
     EXPECT_EQ(copies, 0);
@@ -161,7 +161,7 @@ TEST_F(GatherLifetimes, a_task_destroyed_by_close_may_complete_the_children_of_a
 
 // Accepts a cancellation and completes with a value all the same, as an operation does that the
 // kernel has finished already.
-struct Unstoppable : asyncio::Waiter {
+struct Unstoppable final : asyncio::Waiter {
     static bool await_ready() { return false; }
     template <class P>
     void await_suspend(std::coroutine_handle<P> handle) {

@@ -104,6 +104,8 @@ ASYNC_TEST(Sockets, S290_an_operation_that_need_not_wait_gives_no_turn) {
     co_await asyncio::sock_sendall(near, "answer");
     co_await asyncio::writable(near);
     EXPECT_FALSE(other_ran);
+    co_await turns(1);
+    EXPECT_TRUE(other_ran);
 }
 
 TEST(Sockets, S290_what_waited_is_done_in_one_iteration_and_its_task_runs_in_the_next) {
@@ -395,7 +397,17 @@ ASYNC_TEST(Sockets, debug_mode_refuses_sockets_that_block) {
     ::close(fds[1]);
 }
 
+// UndefinedBehaviorSanitizer opens descriptors to look at objects, and without any it sees faults.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define SANITIZER_NEEDS_DESCRIPTORS
+#endif
+#endif
+
 TEST(Sockets, S290_accepting_without_descriptors_is_an_error_and_nothing_is_lost) {
+#ifdef SANITIZER_NEEDS_DESCRIPTORS
+    GTEST_SKIP() << "the sanitizer needs descriptors itself";
+#endif
     const auto loop = asyncio::new_event_loop();
     const Socket listener = Socket::listen_on(Address("127.0.0.1", 0));
     const Socket client(asyncio::AddressFamily::inet);

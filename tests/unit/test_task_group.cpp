@@ -277,7 +277,6 @@ TEST_F(TaskGroups, S135_loop_break_of_the_body_is_thrown_bare_after_the_children
     const auto main = loop->create_task([this]() -> Coro<> {
         co_await asyncio::task_group([this](TaskGroup& group) -> Coro<> {
             group.create_task([this] { return slow_to_end('s'); });
-            group.create_task([this] { return fail_when_cancelled("lost"); });
             co_await asyncio::sleep(0s);
             throw asyncio::SystemExit(3);
         });
@@ -285,8 +284,20 @@ TEST_F(TaskGroups, S135_loop_break_of_the_body_is_thrown_bare_after_the_children
     EXPECT_THROW(loop->run_until_complete(main), asyncio::SystemExit);
     EXPECT_TRUE(asyncio::is_exception<asyncio::SystemExit>(main.exception()));
     EXPECT_EQ(notes, "s");
+}
+
+TEST_F(TaskGroups, S147_errors_that_a_loop_break_displaces_are_reported) {
+    const auto main = loop->create_task([this]() -> Coro<> {
+        co_await asyncio::task_group([this](TaskGroup& group) -> Coro<> {
+            group.create_task([this] { return fail_when_cancelled("lost"); });
+            co_await asyncio::sleep(0s);
+            throw asyncio::SystemExit(3);
+        });
+    });
+    EXPECT_THROW(loop->run_until_complete(main), asyncio::SystemExit);
+    EXPECT_TRUE(asyncio::is_exception<asyncio::SystemExit>(main.exception()));
     const auto reports = take_reports();
-    ASSERT_EQ(reports.size(), 1U);  // S147: what is discarded is reported
+    ASSERT_EQ(reports.size(), 1U);
     EXPECT_NE(asyncio::describe_exception(reports[0].exception).find("Failure: lost"),
               std::string::npos);
 }

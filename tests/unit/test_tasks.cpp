@@ -130,7 +130,7 @@ TEST_F(TaskTest, S039_the_wake_up_runs_in_the_context_of_the_task) {
     };
     const auto task = loop->create_task(waits);
     iterate();
-    variable.set(2);
+    auto token = variable.set(2);
     loop->call_soon([&] {
         variable.set(3);
         future.set_result();
@@ -138,6 +138,7 @@ TEST_F(TaskTest, S039_the_wake_up_runs_in_the_context_of_the_task) {
     loop->run_until_complete(task);
     EXPECT_EQ(seen, 1);
     EXPECT_EQ(variable.get(), 2);
+    variable.reset(std::move(token));
 }
 
 TEST_F(TaskTest, S040_set_result_resumes_the_waiter_in_the_next_iteration) {

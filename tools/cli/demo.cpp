@@ -14,6 +14,7 @@
 
 #include <cstdio>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,9 @@ std::string task_name(std::size_t number) { return "Task " + std::to_string(numb
 // Puts what happens into the diagram, with the time at which it does.
 class Recorder {
 public:
+    // Shared with the tasks, which may outlive a scenario that fails.
+    using Ptr = std::shared_ptr<Recorder>;
+
     Recorder(const Terminal& terminal, std::size_t task_count)
         : diagram_(std::cout, terminal, participants(task_count)) {
         diagram_.print_header();
@@ -69,24 +73,24 @@ private:
 };
 
 // Fetches a page and records what happens to the coroutine that does.
-Coro<int> fetch(Recorder& recorder, std::size_t who, std::string url) {
-    recorder.record(who, event_loop, "waits for I/O");
+Coro<int> fetch(Recorder::Ptr recorder, std::size_t who, std::string url) {
+    recorder->record(who, event_loop, "waits for I/O");
     const http::Response page = co_await http::fetch(std::move(url));
-    recorder.record(event_loop, who, "I/O done, goes on");
+    recorder->record(event_loop, who, "I/O done, goes on");
     co_return page.status;
 }
 
 // The same, as the coroutine of a task.
-Coro<int> fetch_as_task(Recorder& recorder, std::size_t number, std::string url) {
-    recorder.record(event_loop, task(number), "first step");
+Coro<int> fetch_as_task(Recorder::Ptr recorder, std::size_t number, std::string url) {
+    recorder->record(event_loop, task(number), "first step");
     const int status = co_await fetch(recorder, task(number), std::move(url));
-    recorder.record(task(number), main_coroutine, "result: " + std::to_string(status));
+    recorder->record(task(number), main_coroutine, "result: " + std::to_string(status));
     co_return status;
 }
 
-Task<int> create_fetch(Recorder& recorder, std::size_t number, const std::string& url) {
-    recorder.creates(number);
-    return create_task(fetch_as_task, std::ref(recorder), number, url);
+Task<int> create_fetch(Recorder::Ptr recorder, std::size_t number, const std::string& url) {
+    recorder->creates(number);
+    return create_task(fetch_as_task, std::move(recorder), number, url);
 }
 
 using Urls = std::vector<std::string>;
@@ -94,6 +98,7 @@ using Urls = std::vector<std::string>;
 // ---- Scenario 1
 
 constexpr std::string_view scenario_1_bad_code = R"(
+    // delay(1s) fetches a page that takes a second.
     Coro<int> fetch_data_bad() {
         int first = co_await delay(1s);    // waits a second,
         int second = co_await delay(1s);   // and only then begins another
@@ -101,7 +106,7 @@ constexpr std::string_view scenario_1_bad_code = R"(
     }
 )";
 
-Coro<void> scenario_1_bad(Recorder& recorder, Urls urls) {
+Coro<void> scenario_1_bad(Recorder::Ptr recorder, Urls urls) {
     for (const std::string& url : urls) {
         co_await fetch(recorder, main_coroutine, url);
     }
@@ -117,15 +122,15 @@ constexpr std::string_view scenario_1_better_code = R"(
     }
 )";
 
-Coro<void> scenario_1_better(Recorder& recorder, Urls urls) {
+Coro<void> scenario_1_better(Recorder::Ptr recorder, Urls urls) {
     std::vector<Task<int>> tasks;
     for (const std::string& url : urls) {
         tasks.push_back(create_fetch(recorder, tasks.size() + 1, url));
     }
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-        recorder.waits_for(task_name(i + 1));
+        recorder->waits_for(task_name(i + 1));
         co_await tasks[i];
-        recorder.main_goes_on();
+        recorder->main_goes_on();
     }
 }
 
@@ -141,12 +146,12 @@ constexpr std::string_view scenario_2_bad_code = R"(
     }
 )";
 
-Coro<void> scenario_2_bad(Recorder& recorder, Urls urls) {
+Coro<void> scenario_2_bad(Recorder::Ptr recorder, Urls urls) {
     for (std::size_t i = 0; i < urls.size(); ++i) {
         const Task<int> created = create_fetch(recorder, i + 1, urls[i]);
-        recorder.waits_for(task_name(i + 1));
+        recorder->waits_for(task_name(i + 1));
         co_await created;
-        recorder.main_goes_on();
+        recorder->main_goes_on();
     }
 }
 
@@ -160,14 +165,14 @@ constexpr std::string_view scenario_2_better_code = R"(
     }
 )";
 
-Coro<void> scenario_2_better(Recorder& recorder, Urls urls) {
+Coro<void> scenario_2_better(Recorder::Ptr recorder, Urls urls) {
     std::vector<Task<int>> tasks;
     for (const std::string& url : urls) {
         tasks.push_back(create_fetch(recorder, tasks.size() + 1, url));
     }
-    recorder.waits_for("gather(tasks)");
+    recorder->waits_for("gather(tasks)");
     co_await gather(tasks);
-    recorder.main_goes_on();
+    recorder->main_goes_on();
 }
 
 // ---- the show
@@ -175,7 +180,7 @@ Coro<void> scenario_2_better(Recorder& recorder, Urls urls) {
 struct Way {
     std::string_view title;
     std::string_view code;
-    Coro<void> (*play)(Recorder&, Urls);
+    Coro<void> (*play)(Recorder::Ptr, Urls);
     // Those that the picture has lines for.
     std::size_t task_count;
 };
@@ -245,9 +250,9 @@ private:
 
     Coro<Duration> measure(Urls urls, Way way, Colour colour) {
         std::cout << '\n' << terminal_.paint(colour, way.title) << '\n' << way.code << std::endl;
-        Recorder recorder(terminal_, way.task_count);
+        const auto recorder = std::make_shared<Recorder>(terminal_, way.task_count);
         co_await way.play(recorder, std::move(urls));
-        const Duration time = recorder.elapsed();
+        const Duration time = recorder->elapsed();
         std::cout << terminal_.paint(colour, "took " + in_seconds(time)) << '\n';
         co_return time;
     }

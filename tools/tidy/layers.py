@@ -20,6 +20,7 @@ LAYERS = [
     ("src/inspect/", "inspect"),
     ("tools/cli/", "cli"),
     ("tests/unit/", "unit tests"),
+    ("tests/inspect/", "unit tests"),
     ("tests/", "tests"),
     ("bench/", "bench"),
     ("examples/", "examples"),
