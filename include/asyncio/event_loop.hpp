@@ -34,10 +34,6 @@ protected:
 struct LoopAccess;
 struct InspectLayout;
 
-// Whether a callable makes sense as a callback: one that returns a coroutine would do nothing.
-template <class F>
-inline constexpr bool is_callback = !CoroLike<std::invoke_result_t<F&>>;
-
 // What a loop is doing, for tools that look from outside: its tasks only change while `running`.
 enum class LoopPhase : std::uint32_t { idle, polling, running };
 
@@ -298,9 +294,6 @@ private:
 
     template <class F>
     detail::HandleState* new_handle(F callback, std::source_location here, const Context* context) {
-        static_assert(detail::is_callback<F>,
-                      "a callback cannot be a coroutine function, because nobody would await the "
-                      "coroutine: use create_task(function, args...)");
         detail::check_callback<F>();
         auto* handle = new detail::HandleStateOf<F>(std::move(callback));
         handle->created_at = here;

@@ -8,53 +8,6 @@
 namespace asyncio::inline v0 {
 namespace detail {
 
-namespace {
-
-// What lost its last reference while another one was being destroyed.
-struct Doomed {
-    IntrusiveList<GatherBase, CompositeNode> gathers;
-    IntrusiveList<ShieldBase, CompositeNode> shields;
-
-    void destroy_all() noexcept {
-        while (!gathers.empty() || !shields.empty()) {
-            FutureState& state =
-                gathers.empty() ? static_cast<FutureState&>(shields.pop_front())
-                                : static_cast<FutureState&>(gathers.pop_front());
-            state.release();
-        }
-    }
-};
-
-constinit thread_local Doomed* doomed = nullptr;
-
-// Lets go of what a gather or shield listened to. A gather of a gather of ... may be nested as deep
-// as a program likes, so they are destroyed one after the other, not from inside each other.
-void let_go(StatePtr<FutureState>& future) noexcept {
-    FutureState* const state = future.get();
-    const bool nests = state != nullptr && state->refs() == 1 &&
-                       (state->kind() == FutureKind::gathering ||
-                        state->kind() == FutureKind::shielding);
-    if (!nests) {
-        future = {};
-    } else if (doomed == nullptr) {
-        Doomed collected;
-        doomed = &collected;
-        future = {};
-        collected.destroy_all();
-        doomed = nullptr;
-    } else {
-        state->retain();  // on behalf of the list
-        future = {};
-        if (state->kind() == FutureKind::gathering) {
-            doomed->gathers.push_back(static_cast<GatherBase&>(*state));
-        } else {
-            doomed->shields.push_back(static_cast<ShieldBase&>(*state));
-        }
-    }
-}
-
-}  // namespace
-
 EventLoop& gather_loop(const AnyFuture* first) {
     return first != nullptr ? first->get_loop() : get_running_loop();
 }
@@ -70,11 +23,7 @@ GatherBase::GatherBase(EventLoop& loop, std::size_t child_count, bool return_exc
       child_count_(child_count),
       return_exceptions_(return_exceptions) {}
 
-GatherBase::~GatherBase() {
-    for (GatherChild& child : children()) {
-        let_go(child.future);
-    }
-}
+GatherBase::~GatherBase() = default;
 
 void GatherBase::begin() {
     if (child_count_ == 0) {
@@ -220,7 +169,12 @@ struct LogShielded final : DoneCallback {
 }  // namespace
 
 ShieldBase::~ShieldBase() {
-    let_go(inner_);
+    // Shields may be stacked without limit: they are destroyed one after the other, not from inside
+    // each other.
+    StatePtr<FutureState> inner = std::move(inner_);
+    while (inner && inner->refs() == 1 && inner->kind() == FutureKind::shielding) {
+        inner = std::move(static_cast<ShieldBase&>(*inner).inner_);
+    }
 }
 
 void ShieldBase::begin(FutureState& inner) {

@@ -1,9 +1,9 @@
 // new_event_loop: a loop over epoll unless the caller brings a poller.
 #include <asyncio/event_loop.hpp>
 
-#include <pthread.h>
-
 #include "io/epoll_poller.hpp"
+
+#include <pthread.h>
 
 namespace asyncio::inline v0 {
 
@@ -11,9 +11,7 @@ namespace {
 
 // A forked child shares its parent's descriptors, so it must not go on running the parent's loop:
 // it has no running loop until it runs one of its own.
-void forget_running_loop() noexcept {
-    detail::thread_state.running_loop = nullptr;
-}
+void forget_running_loop() noexcept { detail::thread_state.running_loop = nullptr; }
 
 }  // namespace
 

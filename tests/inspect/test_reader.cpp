@@ -38,6 +38,13 @@ std::vector<std::string> command(const std::string& target, const std::string& s
     return {program_path("inspect_target_" + target), scene};
 }
 
+// Reads a program that is about to wait, which may take a while on a busy machine.
+Snapshot read_waiting(const Child& child) {
+    inspect::ReadOptions options;
+    options.attempts = 15;
+    return inspect::read_process(child.pid(), options);
+}
+
 // The line of target.cpp that is marked with `line: NAME`.
 unsigned line_of(const std::string& name) {
     std::ifstream source(TARGET_SOURCE);
@@ -190,7 +197,7 @@ TEST_P(Targets, show_who_waits_for_whom) {
     ASSERT_EQ(child.first_line(), "ready");
     child.wait_until_asleep();
     child.stop();
-    const Scene scene(inspect::read_process(child.pid()));
+    const Scene scene(read_waiting(child));
     expect_tree(scene);
     expect_futures(scene);
     expect_cancelled_and_lambda(scene);
@@ -200,7 +207,7 @@ TEST_P(Targets, show_who_waits_for_whom) {
 TEST_P(Targets, need_not_be_stopped) {
     Child child(command(GetParam(), "tree"));
     ASSERT_EQ(child.first_line(), "ready");
-    const Scene scene(inspect::read_process(child.pid()));
+    const Scene scene(read_waiting(child));
     expect_tree(scene);
     expect_futures(scene);
 }
@@ -230,7 +237,7 @@ TEST_F(CopiedTarget, may_be_deleted) {
     Child child({program(), "tree"});
     ASSERT_EQ(child.first_line(), "ready");
     std::filesystem::remove(program());
-    expect_tree(Scene(inspect::read_process(child.pid())));
+    expect_tree(Scene(read_waiting(child)));
 }
 
 TEST_F(CopiedTarget, may_have_lost_its_table_of_sections) {
@@ -242,7 +249,7 @@ TEST_F(CopiedTarget, may_have_lost_its_table_of_sections) {
     }
     Child child({program(), "tree"});
     ASSERT_EQ(child.first_line(), "ready");
-    expect_tree(Scene(inspect::read_process(child.pid())));
+    expect_tree(Scene(read_waiting(child)));
 }
 
 // ---- loops that run
@@ -300,7 +307,7 @@ TEST(Reader, is_not_confused_by_what_changes_while_it_reads) {
 TEST(Reader, sees_every_loop_of_a_process) {
     Child child(command("plain", "threads"));
     ASSERT_EQ(child.first_line(), "ready");
-    const Snapshot snapshot = inspect::read_process(child.pid());
+    const Snapshot snapshot = read_waiting(child);
     ASSERT_EQ(snapshot.loops.size(), 3U);
     std::set<int> thread_ids;
     std::size_t tasks = 0;
@@ -325,7 +332,7 @@ TEST(Reader, reads_a_hundred_thousand_tasks) {
     Child child(command("plain", "many"));
     ASSERT_EQ(child.first_line(), "ready");
     const auto begin = std::chrono::steady_clock::now();
-    const Scene scene(inspect::read_process(child.pid()));
+    const Scene scene(read_waiting(child));
     const auto took = std::chrono::steady_clock::now() - begin;
     RecordProperty("milliseconds",
                    std::to_string(std::chrono::duration<double, std::milli>(took).count()));
@@ -343,7 +350,7 @@ TEST(Reader, reads_a_hundred_thousand_tasks) {
 TEST(Reader, reads_a_chain_of_a_hundred_thousand_coroutines) {
     Child child(command("plain", "deep"));
     ASSERT_EQ(child.first_line(), "ready");
-    const Scene scene(inspect::read_process(child.pid()));
+    const Scene scene(read_waiting(child));
     EXPECT_EQ(scene.loop().consistency, Consistency::exact);
     const std::vector<inspect::Frame>& stack = scene.task("diver").stack;
     ASSERT_EQ(stack.size(), 100'001U);

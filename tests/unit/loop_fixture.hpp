@@ -47,9 +47,10 @@ protected:
         options.clock = &clock;
         options.debug = false;
         asyncio::EventLoopPtr made = asyncio::new_event_loop(std::move(options));
-        made->set_exception_handler([this](asyncio::EventLoop&, const asyncio::ErrorContext& report) {
-            reports_.push_back(report);
-        });
+        made->set_exception_handler(
+            [this](asyncio::EventLoop&, const asyncio::ErrorContext& report) {
+                reports_.push_back(report);
+            });
         return made;
     }
 

@@ -13,9 +13,9 @@ class RandomSeed {
 public:
     RandomSeed()
         : value_(chosen()),
-          trace_(__FILE__, __LINE__, "to repeat: " + std::string(variable) + "=" +
-                                         std::to_string(value_) + " unit_tests --gtest_filter=" +
-                                         test_name()) {}
+          trace_(__FILE__, __LINE__,
+                 "to repeat: " + std::string(variable) + "=" + std::to_string(value_) +
+                     " unit_tests --gtest_filter=" + test_name()) {}
 
     std::uint64_t value() const { return value_; }
 

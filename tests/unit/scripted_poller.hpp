@@ -50,11 +50,10 @@ public:
         return true;
     }
     asyncio::IoOperation* watching(int fd, asyncio::IoDirection direction) const noexcept override {
-        const auto found = std::find_if(operations.begin(), operations.end(),
-                                        [=](const asyncio::IoOperation* operation) {
-                                            return operation->fd() == fd &&
-                                                   operation->direction() == direction;
-                                        });
+        const auto found = std::find_if(
+            operations.begin(), operations.end(), [=](const asyncio::IoOperation* operation) {
+                return operation->fd() == fd && operation->direction() == direction;
+            });
         return found == operations.end() ? nullptr : *found;
     }
     std::size_t watched() const noexcept override { return operations.size(); }

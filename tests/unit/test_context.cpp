@@ -1,9 +1,9 @@
 // Contexts: which values of context variables callbacks and tasks see, and who sees theirs.
+#include "loop_fixture.hpp"
+
 #include <memory>
 #include <stdexcept>
 #include <thread>
-
-#include "loop_fixture.hpp"
 
 using namespace std::chrono_literals;
 using asyncio::Coro;

@@ -1,8 +1,8 @@
 // Tasks that start eagerly: their first step runs inside create_task.
+#include "loop_fixture.hpp"
+
 #include <memory>
 #include <stdexcept>
-
-#include "loop_fixture.hpp"
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -174,8 +174,8 @@ TEST_F(EagerTest, S062_a_task_that_is_done_cannot_be_cancelled) {
 
 TEST_F(EagerTest, S062_a_task_that_waits_is_cancelled_with_its_message) {
     run([]() -> Coro<void> {
-        const auto task = asyncio::create_task(
-            eager(), []() -> Coro<void> { co_await asyncio::sleep(1h); });
+        const auto task =
+            asyncio::create_task(eager(), []() -> Coro<void> { co_await asyncio::sleep(1h); });
         EXPECT_TRUE(task.cancel("why not"));
         try {
             co_await task;

@@ -106,13 +106,13 @@ TEST_F(Embedding, call_soon_between_polls_is_run_after_the_next) {
 
 TEST_F(Embedding, timers_wake_the_foreign_poll_in_order_and_not_early) {
     const auto begin = Clock::now();
-    loop().call_later(30ms, [this] { log_.push_back("late"); });
+    loop().call_later(100ms, [this] { log_.push_back("late"); });
     EXPECT_FALSE(wants_to_run(0ms));
     loop().call_later(10ms, [this] { log_.push_back("early"); });
     run_until([this] { return log_.size() == 1; });
     EXPECT_GE(Clock::now() - begin, 10ms);
     run_until([this] { return log_.size() == 2; });
-    EXPECT_GE(Clock::now() - begin, 30ms);
+    EXPECT_GE(Clock::now() - begin, 100ms);
     EXPECT_EQ(log_, (std::vector<std::string>{"early", "late"}));
     EXPECT_LE(polls_, 10);  // it slept instead of asking again and again
     settle();
@@ -120,10 +120,10 @@ TEST_F(Embedding, timers_wake_the_foreign_poll_in_order_and_not_early) {
 }
 
 TEST_F(Embedding, a_cancelled_timer_does_not_wake_the_foreign_poll) {
-    const asyncio::TimerHandle timer = loop().call_later(20ms, [] {});
+    const asyncio::TimerHandle timer = loop().call_later(100ms, [] {});
     EXPECT_FALSE(wants_to_run(0ms));
     timer.cancel();
-    EXPECT_FALSE(wants_to_run(50ms));
+    EXPECT_FALSE(wants_to_run(150ms));
 }
 
 TEST_F(Embedding, call_soon_threadsafe_wakes_the_foreign_poll) {
@@ -230,7 +230,7 @@ TEST_F(Embedding, block_hooks_are_called_around_polls_that_may_block) {
     loop().run_once(1ms);
     EXPECT_EQ(log_, (std::vector<std::string>{"before", "after"}));
     log_.clear();
-    loop().call_later(1ms, [this] {
+    loop().call_later(50ms, [this] {
         log_.push_back("timer");
         loop().stop();
     });

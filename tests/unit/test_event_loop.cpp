@@ -1,9 +1,9 @@
 // One iteration of the loop after the other: the ready queue, polling, stop, and errors.
-#include <memory>
-#include <stdexcept>
-
 #include "loop_fixture.hpp"
 #include "scripted_poller.hpp"
+
+#include <memory>
+#include <stdexcept>
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -181,9 +181,8 @@ TEST_F(EventLoopTest, S008_an_exception_handler_that_breaks_the_loop_loses_no_ca
             }
         }
     } failing;
-    loop->set_exception_handler([](asyncio::EventLoop&, const asyncio::ErrorContext&) {
-        throw asyncio::SystemExit();
-    });
+    loop->set_exception_handler(
+        [](asyncio::EventLoop&, const asyncio::ErrorContext&) { throw asyncio::SystemExit(); });
     loop->call_soon([] { throw std::logic_error("callback"); });
     loop->call_soon(failing);
     loop->call_soon(note("rest"));
@@ -297,7 +296,8 @@ TEST_F(PollTest, S004_a_timer_that_is_overdue_makes_the_poll_return_at_once) {
 }
 
 TEST_F(PollTest, S004_without_timers_the_poll_waits_for_ever) {
-    poller->script.emplace_back([this](auto&) { loop->call_soon_threadsafe([this] { loop->stop(); }); });
+    poller->script.emplace_back(
+        [this](auto&) { loop->call_soon_threadsafe([this] { loop->stop(); }); });
     loop->run_forever();
     EXPECT_EQ(poller->timeouts, Timeouts{std::nullopt});
 }

@@ -1,6 +1,8 @@
 // The intrusive list against a std::list, with random operations.
 #include <asyncio/detail/intrusive_list.hpp>
 
+#include "random_seed.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,8 +11,6 @@
 #include <optional>
 #include <random>
 #include <vector>
-
-#include "random_seed.hpp"
 
 using asyncio::detail::IntrusiveList;
 using asyncio::detail::ListNode;
@@ -52,8 +52,9 @@ public:
         if (expected_[from].empty()) {
             return;
         }
-        const auto found = std::next(expected_[from].begin(),
-                                     static_cast<std::ptrdiff_t>(position % expected_[from].size()));
+        const auto found =
+            std::next(expected_[from].begin(),
+                      static_cast<std::ptrdiff_t>(position % expected_[from].size()));
         if (destroy) {
             items_[static_cast<std::size_t>(*found)].reset();
         } else {
@@ -73,7 +74,8 @@ public:
     void check() {
         for (std::size_t i = 0; i < count; ++i) {
             ASSERT_EQ(lists_[i].empty(), expected_[i].empty());
-            ASSERT_EQ(values(lists_[i]), std::vector<int>(expected_[i].begin(), expected_[i].end()));
+            ASSERT_EQ(values(lists_[i]),
+                      std::vector<int>(expected_[i].begin(), expected_[i].end()));
         }
     }
 
@@ -93,26 +95,26 @@ TEST(IntrusiveList, random_operations_agree_with_std_list) {
         const std::size_t list = random() % CheckedLists::count;
         const std::size_t other = (list + 1 + random() % 2) % CheckedLists::count;
         switch (random() % 8) {
-            case 0:
-            case 1:
-            case 2:
-                lists.push(list);
-                break;
-            case 3:
-                lists.pop(list);
-                break;
-            case 4:
-                lists.leave(list, random(), false);
-                break;
-            case 5:
-                lists.leave(list, random(), true);
-                break;
-            case 6:
-                lists.splice(list, other, true);
-                break;
-            default:
-                lists.splice(list, other, false);
-                break;
+        case 0:
+        case 1:
+        case 2:
+            lists.push(list);
+            break;
+        case 3:
+            lists.pop(list);
+            break;
+        case 4:
+            lists.leave(list, random(), false);
+            break;
+        case 5:
+            lists.leave(list, random(), true);
+            break;
+        case 6:
+            lists.splice(list, other, true);
+            break;
+        default:
+            lists.splice(list, other, false);
+            break;
         }
         lists.check();
     }

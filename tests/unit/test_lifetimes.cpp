@@ -1,8 +1,8 @@
 // Who outlives whom: handles, futures and tasks after their loop, and destructors that come back.
+#include "loop_fixture.hpp"
+
 #include <memory>
 #include <stdexcept>
-
-#include "loop_fixture.hpp"
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -33,9 +33,8 @@ private:
 // ---- callables
 
 TEST_F(LifetimeTest, the_destructor_of_a_callback_may_schedule_another) {
-    loop->call_soon([end = AtEnd([this] { loop->call_soon(note("second ")); }), this] {
-        notes += "first ";
-    });
+    loop->call_soon(
+        [end = AtEnd([this] { loop->call_soon(note("second ")); }), this] { notes += "first "; });
     iterate();
     EXPECT_EQ(notes, "first ");
     iterate();
@@ -59,7 +58,8 @@ TEST_F(LifetimeTest, a_handle_may_be_owned_by_its_own_callback) {
     Owner* const raw = owner.get();
     owner->handle = loop->call_soon([owner] {});
     owner->timer = loop->call_later(1s, [owner] {});
-    const std::weak_ptr<Owner> seen = std::move(owner);
+    const std::weak_ptr<Owner> seen = owner;
+    owner.reset();
     raw->timer.cancel();
     EXPECT_FALSE(seen.expired());
     raw->handle.cancel();  // destroys the callable, and the handle this is called on with it
@@ -157,12 +157,8 @@ TEST_F(LifetimeTest, an_error_that_nobody_retrieves_is_reported_after_the_end_of
     EXPECT_NE(lines[0].find("second"), std::string::npos);
 }
 
-Coro<int> wait_inside(asyncio::Future<int> future) {
-    co_return co_await future;
-}
-Coro<int> wait_outside(asyncio::Future<int> future) {
-    co_return co_await wait_inside(future);
-}
+Coro<int> wait_inside(asyncio::Future<int> future) { co_return co_await future; }
+Coro<int> wait_outside(asyncio::Future<int> future) { co_return co_await wait_inside(future); }
 
 TEST_F(LifetimeTest, a_task_that_its_loop_destroyed_can_still_be_looked_at) {
     auto future = loop->create_future<int>();
@@ -228,7 +224,8 @@ TEST_F(LifetimeTest, destructors_that_run_at_close_may_complete_and_cancel_thing
     auto future = loop->create_future<int>();
     future.add_done_callback([] { FAIL() << "the loop is closed"; });
     const auto other = loop->create_task(wait_outside(loop->create_future<int>()));
-    const auto waits_for_other = loop->create_task([&]() -> Coro<int> { co_return co_await other; });
+    const auto waits_for_other =
+        loop->create_task([&]() -> Coro<int> { co_return co_await other; });
     const auto sleeper = loop->create_task([]() -> Coro<void> { co_await asyncio::sleep(1h); });
     loop->create_task([&]() -> Coro<void> {
         const AtEnd end([&] {
@@ -263,13 +260,14 @@ TEST_F(LifetimeTest, destructors_of_dropped_callbacks_may_complete_and_cancel_th
 }
 
 TEST_F(LifetimeTest, the_exception_handler_may_look_at_a_task_that_is_being_destroyed) {
-    loop->set_exception_handler([this](asyncio::EventLoop& of, const asyncio::ErrorContext& report) {
-        notes += report.message + " ";
-        EXPECT_NE(repr(report.future).find("wait_outside"), std::string::npos);
-        report.future.cancel();
-        EXPECT_THROW(of.call_soon([] {}), asyncio::RuntimeError);
-        throw asyncio::KeyboardInterrupt();  // cannot leave close()
-    });
+    loop->set_exception_handler(
+        [this](asyncio::EventLoop& of, const asyncio::ErrorContext& report) {
+            notes += report.message + " ";
+            EXPECT_NE(repr(report.future).find("wait_outside"), std::string::npos);
+            report.future.cancel();
+            EXPECT_THROW(of.call_soon([] {}), asyncio::RuntimeError);
+            throw asyncio::KeyboardInterrupt();  // cannot leave close()
+        });
     loop->create_task(wait_outside(loop->create_future<int>()));
     iterate();
     loop->close();

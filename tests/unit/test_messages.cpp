@@ -1,8 +1,8 @@
 // The errors a user meets: each says what was wrong, and what to do instead.
+#include "loop_fixture.hpp"
+
 #include <stdexcept>
 #include <thread>
-
-#include "loop_fixture.hpp"
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -11,9 +11,7 @@ namespace {
 
 class MessageTest : public LoopFixture {};
 
-Coro<int> give(int value) {
-    co_return value;
-}
+Coro<int> give(int value) { co_return value; }
 
 // The text of what `action` throws.
 template <class E, class F>
@@ -23,8 +21,7 @@ std::string message_of(F action) {
     } catch (const E& error) {
         return error.what();
     } catch (...) {
-        ADD_FAILURE() << "another error: "
-                      << asyncio::describe_exception(std::current_exception());
+        ADD_FAILURE() << "another error: " << asyncio::describe_exception(std::current_exception());
         return {};
     }
     ADD_FAILURE() << "no error";
@@ -56,16 +53,14 @@ TEST_F(MessageTest, awaiting_a_coroutine_twice) {
         co_await std::move(coro);
         co_await std::move(coro);
     };
-    expect_contains(
-        message_of<asyncio::RuntimeError>([&] { loop->run_until_complete(twice()); }),
-        {"cannot reuse already awaited coroutine", "call its function again", "Task"});
+    expect_contains(message_of<asyncio::RuntimeError>([&] { loop->run_until_complete(twice()); }),
+                    {"cannot reuse already awaited coroutine", "call its function again", "Task"});
 }
 
 TEST_F(MessageTest, running_a_loop_inside_a_loop) {
     const auto nested = [this]() -> Coro<int> { co_return loop->run_until_complete(give(1)); };
-    expect_contains(
-        message_of<asyncio::RuntimeError>([&] { loop->run_until_complete(nested()); }),
-        {"This event loop is already running", "co_await", "create_task()"});
+    expect_contains(message_of<asyncio::RuntimeError>([&] { loop->run_until_complete(nested()); }),
+                    {"This event loop is already running", "co_await", "create_task()"});
     const auto other = make_loop();
     const auto elsewhere = [&]() -> Coro<int> { co_return other->run_until_complete(give(1)); };
     expect_contains(
@@ -150,8 +145,8 @@ TEST_F(MessageTest, a_coroutine_that_was_never_awaited) {
     }
     const auto lines = captured.take();
     ASSERT_EQ(lines.size(), 1U);
-    expect_contains(lines[0], {"coroutine 'give' was never awaited", "test_messages.cpp",
-                               "create_task()"});
+    expect_contains(lines[0],
+                    {"coroutine 'give' was never awaited", "test_messages.cpp", "create_task()"});
 }
 
 TEST_F(MessageTest, a_deadlock_names_what_every_task_waits_for) {

@@ -1,11 +1,12 @@
 // Running a loop until something happens, the running loop of a thread, and closing.
-#include <memory>
-#include <stdexcept>
+#include "loop_fixture.hpp"
+
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 
-#include "loop_fixture.hpp"
+#include <memory>
+#include <stdexcept>
+#include <thread>
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -14,9 +15,7 @@ namespace {
 
 class RunningTest : public LoopFixture {};
 
-Coro<int> give(int value) {
-    co_return value;
-}
+Coro<int> give(int value) { co_return value; }
 
 Coro<int> give_later(int value) {
     co_await asyncio::sleep(1s);
@@ -126,7 +125,9 @@ TEST_F(RunningTest, S012_a_forked_child_has_no_running_loop) {
 
 TEST_F(RunningTest, S013_the_result_of_a_coroutine_is_returned) {
     EXPECT_EQ(loop->run_until_complete(give_later(4)), 4);
-    const auto move_only = []() -> Coro<std::unique_ptr<int>> { co_return std::make_unique<int>(5); };
+    const auto move_only = []() -> Coro<std::unique_ptr<int>> {
+        co_return std::make_unique<int>(5);
+    };
     EXPECT_EQ(*loop->run_until_complete(move_only()), 5);
     int target = 0;
     const auto nothing = [&]() -> Coro<void> {
@@ -178,8 +179,8 @@ TEST_F(RunningTest, S014_a_loop_stopped_before_the_future_is_done_is_an_error) {
         loop->run_until_complete(task);
         FAIL() << "no error";
     } catch (const asyncio::RuntimeError& error) {
-        EXPECT_TRUE(std::string(error.what())
-                        .starts_with("Event loop stopped before Future completed"));
+        EXPECT_TRUE(
+            std::string(error.what()).starts_with("Event loop stopped before Future completed"));
     }
     EXPECT_FALSE(task.done());
     EXPECT_EQ(loop->run_until_complete(task), 7);
@@ -246,7 +247,8 @@ TEST_F(RunningTest, S018_close_destroys_pending_tasks_and_reports_each) {
     auto owned = std::make_shared<int>(1);
     auto waiting = loop->create_task(
         [](std::shared_ptr<int>) -> Coro<void> { co_await asyncio::sleep(1s); }, owned);
-    auto unstarted = loop->create_task([](std::shared_ptr<int>) -> Coro<void> { co_return; }, owned);
+    auto unstarted =
+        loop->create_task([](std::shared_ptr<int>) -> Coro<void> { co_return; }, owned);
     iterate();
     auto late = loop->create_task([](std::shared_ptr<int>) -> Coro<void> { co_return; }, owned);
     loop->close();

@@ -1,8 +1,8 @@
 // create_task, task factories and ensure_future: what becomes a task, and what is refused.
+#include "loop_fixture.hpp"
+
 #include <memory>
 #include <stdexcept>
-
-#include "loop_fixture.hpp"
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -14,9 +14,7 @@ protected:
     Coro<int> give(int value) { co_return value; }
 };
 
-Coro<int> product(int a, const std::unique_ptr<int>& b) {
-    co_return a * *b;
-}
+Coro<int> product(int a, const std::unique_ptr<int>& b) { co_return a** b; }
 
 Coro<void> increment(int& number) {
     ++number;
@@ -24,9 +22,7 @@ Coro<void> increment(int& number) {
 }
 
 // A coroutine that keeps its argument, to see when it goes.
-Coro<void> hold(std::shared_ptr<int>) {
-    co_return;
-}
+Coro<void> hold(std::shared_ptr<int>) { co_return; }
 
 // ---- forms
 
@@ -36,7 +32,8 @@ TEST_F(TaskCreationTest, every_form_of_create_task_makes_a_task_of_the_running_l
         const auto a = asyncio::create_task(give(1));
         const auto b = asyncio::create_task({.name = "b"}, give(2));
         const auto c = asyncio::create_task(product, 3, std::make_unique<int>(4));
-        const auto d = asyncio::create_task({.name = "d"}, [] { return increment; }(), std::ref(number));
+        const auto d =
+            asyncio::create_task({.name = "d"}, [] { return increment; }(), std::ref(number));
         const auto e = asyncio::create_task(asyncio::sleep(1s));
         EXPECT_EQ(b.get_name(), "b");
         EXPECT_EQ(d.get_name(), "d");
@@ -104,9 +101,8 @@ TEST_F(TaskCreationTest, S051_the_factory_sees_and_sets_the_options) {
     context.run([] { variable.set(5); });
     const auto plain = loop->create_task(give(1));
     const auto named = loop->create_task({.name = "n", .eager_start = true}, give(2));
-    const auto shared = loop->create_task({.context = context}, [] {
-        return []() -> Coro<int> { co_return variable.get(); }();
-    });
+    const auto shared = loop->create_task(
+        {.context = context}, [] { return []() -> Coro<int> { co_return variable.get(); }(); });
     EXPECT_EQ(seen, (std::vector<std::string>{"", "n eager", " context"}));
     EXPECT_EQ(plain.get_name(), "from the factory");
     EXPECT_EQ(named.get_name(), "n");

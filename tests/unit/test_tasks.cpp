@@ -1,10 +1,10 @@
 // Tasks: when their steps run, what wakes them, how they end, and how they are found.
+#include "loop_fixture.hpp"
+
 #include <memory>
 #include <set>
 #include <sstream>
 #include <stdexcept>
-
-#include "loop_fixture.hpp"
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -407,12 +407,8 @@ TEST_F(TaskTest, S050_numbers_are_unique_in_the_process) {
 
 // ---- stacks
 
-Coro<void> innermost(asyncio::Future<void> future) {
-    co_await future;
-}
-Coro<void> middle(asyncio::Future<void> future) {
-    co_await innermost(future);
-}
+Coro<void> innermost(asyncio::Future<void> future) { co_await future; }
+Coro<void> middle(asyncio::Future<void> future) { co_await innermost(future); }
 Coro<void> outermost(asyncio::Future<void> future) {
     co_await asyncio::sleep(0s);
     co_await middle(future);

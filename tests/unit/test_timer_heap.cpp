@@ -1,14 +1,14 @@
 // The timer heap against a sorted map, with random operations.
 #include <asyncio/detail/timer_heap.hpp>
 
+#include "random_seed.hpp"
+
 #include <gtest/gtest.h>
 
 #include <map>
 #include <memory>
 #include <random>
 #include <vector>
-
-#include "random_seed.hpp"
 
 using namespace std::chrono_literals;
 using asyncio::TimePoint;

@@ -1,11 +1,11 @@
 // Timers and clocks: call_later, call_at and sleep.
-#include <cmath>
-#include <limits>
-#include <memory>
-
 #include "io/epoll_poller.hpp"
 #include "loop_fixture.hpp"
 #include "scripted_poller.hpp"
+
+#include <cmath>
+#include <limits>
+#include <memory>
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -51,8 +51,8 @@ TEST_F(TimerTest, S023_any_duration_is_accepted_and_huge_ones_are_clamped) {
     EXPECT_EQ(loop->call_later(0.25s, [] {}).when(), TimePoint(250ms));
     EXPECT_EQ(loop->call_later(Days(0.5), [] {}).when(), TimePoint(12h));
     const auto huge = loop->call_later(std::chrono::hours::max(), [] {});
-    const auto infinite =
-        loop->call_later(std::chrono::duration<double>(std::numeric_limits<double>::infinity()), [] {});
+    const auto infinite = loop->call_later(
+        std::chrono::duration<double>(std::numeric_limits<double>::infinity()), [] {});
     const auto long_past = loop->call_later(std::chrono::hours::min(), [] {});
     EXPECT_EQ(huge.when(), infinite.when());
     EXPECT_GT(huge.when(), TimePoint(std::chrono::years(99)));

@@ -33,9 +33,7 @@ Directory::Directory(const std::string& path) : path_(path) {
     }
 }
 
-Directory::~Directory() {
-    ::close(fd_);
-}
+Directory::~Directory() { ::close(fd_); }
 
 void BodyFile::open() {
     // O_EXCL also refuses to follow a symbolic link that waits under this name.

@@ -34,12 +34,13 @@ public:
     // Takes the line of that number. Raises: std::system_error if the lines cannot be written.
     void put(std::size_t number, std::string line);
 
+    // Writes at once what can be printed.
+    void flush() noexcept;
+
     // Called before and after lines are written, for whoever shares the terminal.
     void set_hooks(std::function<void()> before, std::function<void()> after);
 
 private:
-    void flush() noexcept;
-
     std::FILE* const out_;
     std::function<void()> before_;
     std::function<void()> after_;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 namespace asyncio::cli {
 
@@ -70,7 +71,7 @@ std::string progress_line(std::size_t done, std::size_t total, std::size_t faile
 ProgressBar::ProgressBar(std::size_t total, const std::size_t& done, const std::size_t& failed)
     : total_(total), done_(done), failed_(failed), is_terminal_(::isatty(STDERR_FILENO) == 1) {}
 
-ProgressBar::~ProgressBar() {
+void ProgressBar::stop() noexcept {
     timer_.cancel();
     hide();
 }

@@ -21,10 +21,11 @@ public:
     ProgressBar(std::size_t total, const std::size_t& done, const std::size_t& failed);
     ProgressBar(const ProgressBar&) = delete;
     ProgressBar& operator=(const ProgressBar&) = delete;
-    ~ProgressBar();
+    ~ProgressBar() { stop(); }
 
     // Requires: a running loop.
     void start();
+    void stop() noexcept;
     // Takes it off the screen.
     void hide() noexcept;
     void draw();

@@ -110,8 +110,13 @@ void SequenceDiagram::draw_arrow(Row& row, std::size_t from, std::size_t to) con
 
 void SequenceDiagram::print(std::string_view time, const Row& row, std::string_view label) {
     std::string text = terminal_.paint(Colour::dim, right_aligned(time, time_width - 2)) + "  ";
-    for (const Cell& cell : row) {
-        text += terminal_.paint(cell.colour, cell.glyph);
+    for (std::size_t i = 0; i < row.size();) {
+        const Colour colour = row[i].colour;
+        std::string run;
+        for (; i < row.size() && row[i].colour == colour; ++i) {
+            run += row[i].glyph;
+        }
+        text += terminal_.paint(colour, run);
     }
     out_ << text << ' ' << label << std::endl;
 }

@@ -1,0 +1,143 @@
+// Workers, attempts and results.
+#include "fetch_run.hpp"
+
+#include <asyncio/asyncio.hpp>
+
+#include <algorithm>
+#include <chrono>
+
+namespace asyncio::cli {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration back_off_first = 200ms;
+constexpr Duration back_off_max = 10s;
+
+// What may be different the next time; a bad URL or certificate is not.
+bool worth_another_try(http::ErrorKind kind) noexcept {
+    return kind == http::ErrorKind::name_not_found || kind == http::ErrorKind::cannot_connect ||
+           kind == http::ErrorKind::bad_response;
+}
+
+bool worth_another_try(int status) noexcept { return status >= 500 || status == 429; }
+
+http::ClientOptions client_options(const FetchOptions& options) {
+    http::ClientOptions client;
+    client.limit = options.concurrency;
+    client.limit_per_host = options.per_host;
+    // A year stands for ever, and is far from overflowing.
+    const std::chrono::duration<double> timeout(std::min(options.timeout_seconds, 365.0 * 86'400));
+    client.timeout = std::chrono::duration_cast<Duration>(timeout);
+    client.max_size = options.max_size;
+    return client;
+}
+
+double seconds_since(TimePoint begin) {
+    return std::chrono::duration<double>(get_running_loop().time() - begin).count();
+}
+
+}  // namespace
+
+FetchRun::FetchRun(FetchOptions options, std::vector<std::string> urls)
+    : options_(std::move(options)), urls_(std::move(urls)), output_(stdout),
+      bar_(urls_.size(), done_, failed_), random_(std::random_device{}()) {
+    if (!options_.directory.empty()) {
+        directory_.emplace(options_.directory);
+    }
+    output_.set_hooks([this] { bar_.hide(); }, [this] { bar_.draw(); });
+}
+
+Coro<void> FetchRun::run() {
+    http::Client client(client_options(options_));
+    bar_.start();
+    const std::size_t workers = std::min(options_.concurrency, urls_.size());
+    co_await task_group([this, &client, workers](TaskGroup& group) -> Coro<void> {
+        for (std::size_t i = 0; i < workers; ++i) {
+            group.create_task({.name = "worker-" + std::to_string(i + 1)}, work(client));
+        }
+        co_return;
+    });
+    finish_output();
+}
+
+void FetchRun::finish_output() {
+    output_.set_hooks(nullptr, nullptr);
+    bar_.stop();
+    output_.flush();
+}
+
+Coro<void> FetchRun::work(http::Client& client) {
+    while (next_ < urls_.size()) {
+        const std::size_t number = next_++;
+        std::string name = directory_ ? names_.enter(file_name_of(urls_[number])) : std::string();
+        co_await output_.enter(number);
+        const FetchResult result = co_await fetch(client, urls_[number], std::move(name));
+        ++done_;
+        failed_ += result.failed() ? 1 : 0;
+        bytes_ += result.body_size;
+        output_.put(number, options_.json ? json_line(result) : text_line(result));
+    }
+}
+
+Coro<FetchResult> FetchRun::fetch(http::Client& client, std::string url, std::string name) {
+    FetchResult result;
+    result.url = std::move(url);
+    const TimePoint begin = get_running_loop().time();
+    std::optional<BodyFile> file;
+    if (directory_) {
+        file.emplace(*directory_, std::move(name));
+    }
+    while (co_await attempt(client, result, file ? &*file : nullptr)) {
+        if (result.attempts > options_.retries) {
+            break;
+        }
+        co_await sleep(back_off(result.attempts));
+        ++result.attempts;
+    }
+    result.seconds = seconds_since(begin);
+    co_return result;
+}
+
+// Returns whether another attempt may help.
+Coro<bool> FetchRun::attempt(http::Client& client, FetchResult& result, BodyFile* file) const {
+    result.status = 0;
+    result.body_size = 0;
+    result.problem.clear();
+    http::Request request(result.url);
+    request.sink([file](const http::Response& head, std::string_view piece) {
+        if (file != nullptr && head.ok()) {
+            file->write(piece);
+        }
+    });
+    try {
+        const http::Response response = co_await client.fetch(std::move(request));
+        result.status = response.status;
+        result.body_size = response.body_size;
+        if (response.ok() && file != nullptr) {
+            result.file = file->commit();
+        } else if (!response.ok()) {
+            result.problem = response.reason.empty() ? "the server refused it" : response.reason;
+        }
+        co_return worth_another_try(response.status);
+    } catch (const http::Error& error) {
+        result.problem = error.problem();
+        co_return worth_another_try(error.kind());
+    } catch (const http::TimeoutError& error) {
+        result.problem = error.problem();
+        co_return true;
+    } catch (const std::exception& error) {
+        result.problem = error.what();
+        co_return false;
+    }
+}
+
+// Doubles with every attempt; the random part keeps many workers from coming back at once.
+Duration FetchRun::back_off(int attempts) {
+    const auto doubled = back_off_first * (1ll << std::min(attempts - 1, 16));
+    const double part = std::uniform_real_distribution<double>(0.5, 1)(random_);
+    return std::chrono::duration_cast<Duration>(std::min<Duration>(doubled, back_off_max) * part);
+}
+
+}  // namespace asyncio::cli
