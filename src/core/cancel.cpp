@@ -39,36 +39,28 @@ private:
     }
 
     // Either answers at once, or puts nodes on the path; the answer is then for the last of them.
-    bool enter(FutureState& node) {
-        if (node.kind_ == FutureKind::gathering) {
-            if (!node.done()) {
-                path_.push_back(Step{&node});
-            }
-            return false;
-        }
-        if (node.kind_ != FutureKind::task) {
-            return node.FutureState::cancel(message_);
-        }
-        auto& task = static_cast<TaskState&>(node);
-        task.mark_retrieved();
-        if (task.done()) {
-            return false;
-        }
-        path_.push_back(Step{&node});
-        ++task.cancels_requested_;
-        return pass_on(task);
-    }
-
-    bool pass_on(TaskState& task) {
-        switch (task.wait_kind()) {
-            case WaitKind::none:
+    bool enter(FutureState& first) {
+        for (FutureState* node = &first;;) {
+            if (node->kind_ == FutureKind::gathering) {
+                if (!node->done()) {
+                    path_.push_back(Step{node});
+                }
                 return false;
-            case WaitKind::future:
-            case WaitKind::task:
-            case WaitKind::gathering:
-                return enter(*static_cast<FutureState*>(task.waiting_));
-            default:
-                return task.waiting_->cancel(message_);
+            }
+            if (node->kind_ != FutureKind::task) {
+                return node->FutureState::cancel(message_);
+            }
+            auto& task = static_cast<TaskState&>(*node);
+            task.mark_retrieved();
+            if (task.done()) {
+                return false;
+            }
+            path_.push_back(Step{node});
+            ++task.cancels_requested_;
+            if (!awaits_future(task.wait_kind())) {
+                return task.waiting_ != nullptr && task.waiting_->cancel(message_);
+            }
+            node = static_cast<FutureState*>(task.waiting_);
         }
     }
 

@@ -183,6 +183,7 @@ Record Program::run(bool debug) {
     options.poller = std::make_unique<StepCounter>();
     options.debug = debug;
     const asyncio::EventLoopPtr loop = asyncio::new_event_loop(std::move(options));
+    loop->slow_callback_duration = std::chrono::hours(1);  // the machine's speed is not tested
     loop->set_exception_handler(
         [this](asyncio::EventLoop& source, const asyncio::ErrorContext& context) {
             on_loop_exception(source, context);
