@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/detail/config.hpp>
+
 #include <chrono>
 #include <concepts>
 
@@ -59,9 +60,7 @@ Duration to_duration(std::chrono::duration<Rep, Period> delay) {
     }
 }
 
-constexpr Duration to_duration(Duration delay) noexcept {
-    return clamped(delay);
-}
+constexpr Duration to_duration(Duration delay) noexcept { return clamped(delay); }
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

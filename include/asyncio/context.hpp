@@ -4,6 +4,7 @@
 
 #include <asyncio/detail/thread_state.hpp>
 #include <asyncio/exceptions.hpp>
+
 #include <atomic>
 #include <functional>
 #include <memory>

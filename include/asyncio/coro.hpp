@@ -3,6 +3,7 @@
 #pragma once
 
 #include <asyncio/driver.hpp>
+
 #include <concepts>
 #include <memory>
 #include <type_traits>
@@ -64,17 +65,11 @@ struct Slot<T&> : Receiver {
 // in one chain.
 #if defined(__clang__)
 using Transfer = std::coroutine_handle<>;
-inline Transfer transfer_to(Frame& frame) noexcept {
-    return frame.handle();
-}
-inline Transfer transfer_to_driver() noexcept {
-    return std::noop_coroutine();
-}
+inline Transfer transfer_to(Frame& frame) noexcept { return frame.handle(); }
+inline Transfer transfer_to_driver() noexcept { return std::noop_coroutine(); }
 #else
 using Transfer = void;
-inline Transfer transfer_to(Frame& frame) noexcept {
-    transfer_by_trampoline(frame);
-}
+inline Transfer transfer_to(Frame& frame) noexcept { transfer_by_trampoline(frame); }
 inline Transfer transfer_to_driver() noexcept {}
 #endif
 
@@ -115,9 +110,7 @@ template <class T>
 struct CoroAwaiter;
 
 template <class A>
-concept HasMakeAwaiter = requires(A&& awaitable) {
-    make_awaiter(std::forward<A>(awaitable));
-};
+concept HasMakeAwaiter = requires(A&& awaitable) { make_awaiter(std::forward<A>(awaitable)); };
 
 template <class A>
 inline constexpr bool is_coro = false;
@@ -166,8 +159,7 @@ template <class T>
 struct Promise final : PromiseBase {
     Promise() noexcept {}
 
-    Coro<T> get_return_object(
-        std::source_location here = std::source_location::current()) noexcept;
+    Coro<T> get_return_object(std::source_location here = std::source_location::current()) noexcept;
 
     template <class U = T>
         requires std::constructible_from<T, U&&>

@@ -5,6 +5,7 @@
 #include <asyncio/context.hpp>
 #include <asyncio/exceptions.hpp>
 #include <asyncio/runnable.hpp>
+
 #include <coroutine>
 #include <source_location>
 

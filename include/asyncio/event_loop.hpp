@@ -4,6 +4,7 @@
 #include <asyncio/future.hpp>
 #include <asyncio/handle.hpp>
 #include <asyncio/poller.hpp>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -146,8 +147,7 @@ public:
     /// Calls `callback()` in the next iteration, behind what is ready. Raises: RuntimeError on a
     /// closed loop. Source: S001.
     template <std::invocable F>
-    Handle call_soon(F callback,
-                     std::source_location here = std::source_location::current()) {
+    Handle call_soon(F callback, std::source_location here = std::source_location::current()) {
         return schedule_soon(new_handle(std::move(callback), here, nullptr));
     }
     template <std::invocable F>
@@ -405,8 +405,6 @@ ThreadSafeHandle EventLoop::call_soon_threadsafe(F callback) {
     return schedule_threadsafe(state);
 }
 
-inline void Driver::wake() noexcept {
-    loop().ready_.push_back(*this);
-}
+inline void Driver::wake() noexcept { loop().ready_.push_back(*this); }
 
 }  // namespace asyncio::inline v0

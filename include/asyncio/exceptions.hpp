@@ -3,8 +3,9 @@
 // never swallows a cancellation.
 #pragma once
 
-#include <any>
 #include <asyncio/detail/config.hpp>
+
+#include <any>
 #include <exception>
 #include <source_location>
 #include <stdexcept>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/coro.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <exception>
@@ -130,7 +131,7 @@ protected:
     static constexpr std::uint8_t flag_cancel_requested = 8;  // a gather that was cancelled
     static constexpr std::uint8_t flag_on_cancel_path = 16;   // guards against await cycles
     static constexpr std::uint8_t flag_moved = 32;
-    static constexpr std::uint8_t flag_mentioned = 64;      // while looking for duplicates
+    static constexpr std::uint8_t flag_mentioned = 64;       // while looking for duplicates
     static constexpr std::uint8_t flag_has_callbacks = 128;  // callbacks_ had a DoneCallback
 
     std::uint32_t refs_ = 0;
@@ -375,8 +376,8 @@ ASYNCIO_API std::string repr(const AnyFuture& future);
 namespace detail {
 
 template <class T>
-using LvalueResult = std::conditional_t<std::is_void_v<T>, void,
-                                        std::add_lvalue_reference_t<std::add_const_t<T>>>;
+using LvalueResult =
+    std::conditional_t<std::is_void_v<T>, void, std::add_lvalue_reference_t<std::add_const_t<T>>>;
 
 }  // namespace detail
 

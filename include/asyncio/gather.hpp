@@ -3,6 +3,7 @@
 
 #include <asyncio/outcome.hpp>
 #include <asyncio/task.hpp>
+
 #include <iterator>
 #include <memory>
 #include <span>
@@ -260,9 +261,9 @@ template <bool outcomes, class Range>
 auto gather_elements(std::source_location here, Range&& range) {
     using Reference = range_reference_t<Range>;
     // Elements of an lvalue range of coroutines are consumed, as a list's are in Python.
-    using Given = std::conditional_t<std::is_lvalue_reference_v<Range> &&
-                                         is_future_handle<Reference>,
-                                     Reference, std::remove_cvref_t<Reference>&&>;
+    using Given =
+        std::conditional_t<std::is_lvalue_reference_v<Range> && is_future_handle<Reference>,
+                           Reference, std::remove_cvref_t<Reference>&&>;
     using Collect = CollectVector<gather_value_t<std::remove_cvref_t<Reference>>, outcomes>;
     using Result = std::invoke_result_t<Collect, std::span<GatherChild>>;
     using State = GatherStateOf<Result, Collect>;

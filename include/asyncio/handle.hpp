@@ -3,6 +3,7 @@
 
 #include <asyncio/context.hpp>
 #include <asyncio/detail/timer_heap.hpp>
+
 #include <atomic>
 #include <functional>
 #include <source_location>

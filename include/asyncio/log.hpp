@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/detail/config.hpp>
+
 #include <functional>
 #include <string_view>
 

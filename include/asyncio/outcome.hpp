@@ -3,6 +3,7 @@
 #pragma once
 
 #include <asyncio/exceptions.hpp>
+
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -19,7 +20,8 @@ public:
     using value_type = T;
 
     template <class... Args>
-    explicit Outcome(std::in_place_t, Args&&... args) : value_(std::in_place, std::forward<Args>(args)...) {}
+    explicit Outcome(std::in_place_t, Args&&... args)
+        : value_(std::in_place, std::forward<Args>(args)...) {}
     Outcome(Stored value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
     /// Requires: not null.
     static Outcome failure(std::exception_ptr error) { return Outcome(std::move(error), false); }

@@ -4,6 +4,7 @@
 
 #include <asyncio/clock.hpp>
 #include <asyncio/runnable.hpp>
+
 #include <optional>
 
 namespace asyncio::inline v0 {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/task.hpp>
+
 #include <functional>
 #include <optional>
 
@@ -97,9 +98,8 @@ template <class F, class... Args>
     requires detail::CoroFunction<F, Args...>
 auto run(F&& function, Args&&... args) {
     Runner runner;
-    return detail::run_and_close(runner, [&] {
-        return runner.run(std::forward<F>(function), std::forward<Args>(args)...);
-    });
+    return detail::run_and_close(
+        runner, [&] { return runner.run(std::forward<F>(function), std::forward<Args>(args)...); });
 }
 
 template <class T>

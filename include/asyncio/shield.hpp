@@ -14,8 +14,7 @@ public:
     void begin(FutureState& inner);
 
     ShieldBase(EventLoop& loop, std::source_location here) noexcept
-        : FutureState(loop, FutureKind::shielding, here),
-          listener_(*this, &ShieldBase::inner_done),
+        : FutureState(loop, FutureKind::shielding, here), listener_(*this, &ShieldBase::inner_done),
           closer_(*this, &ShieldBase::outer_done) {}
 
 protected:

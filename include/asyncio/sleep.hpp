@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/waiter.hpp>
+
 #include <memory>
 
 namespace asyncio::inline v0 {
@@ -39,7 +40,8 @@ private:
 /// Cancel safety: the timer is removed; nothing else happened.
 class [[nodiscard("sleep does nothing until it is awaited")]] Sleep final {
 public:
-    explicit Sleep(Duration delay) noexcept : delay_(delay < Duration::zero() ? Duration::zero() : delay) {}
+    explicit Sleep(Duration delay) noexcept
+        : delay_(delay < Duration::zero() ? Duration::zero() : delay) {}
     Sleep(Sleep&& other) noexcept : delay_(other.delay_) {}
     Sleep& operator=(Sleep&&) = delete;
     ~Sleep() {
@@ -88,9 +90,7 @@ Sleep sleep(std::chrono::duration<Rep, Period> delay) {
 }
 
 /// Seconds, as in Python.
-inline Sleep sleep(double seconds) {
-    return Sleep(detail::from_seconds(seconds));
-}
+inline Sleep sleep(double seconds) { return Sleep(detail::from_seconds(seconds)); }
 
 /// Sleeps, then returns `result`.
 template <class Rep, class Period, class T>

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <asyncio/event_loop.hpp>
-#include <optional>
+
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -263,8 +264,8 @@ ASYNCIO_API std::vector<AnyTask> all_tasks(EventLoop& loop);
 /// refers to whatever its function got by reference.
 ///
 /// Raises: RuntimeError if no loop runs in this thread, or it is closed; the coroutine is then
-/// closed, too. Cost: two pooled allocations with that of the coroutine. Source: S036, S050 to S053,
-/// S058 to S065.
+/// closed, too. Cost: two pooled allocations with that of the coroutine. Source: S036, S050 to
+/// S053, S058 to S065.
 template <class T>
 Task<T> create_task(Coro<T> coro, std::source_location here = std::source_location::current());
 template <class T>

@@ -1,5 +1,6 @@
 // What a failed ASYNCIO_ASSERT does: say where, and stop before the damage spreads.
 #include <asyncio/detail/config.hpp>
+
 #include <cstdio>
 #include <cstdlib>
 

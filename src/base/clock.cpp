@@ -1,19 +1,16 @@
 // Clocks, and durations given as seconds.
 #include <asyncio/clock.hpp>
 #include <asyncio/exceptions.hpp>
+
 #include <cmath>
 
 namespace asyncio::inline v0 {
 
 Clock::~Clock() = default;
 
-bool Clock::advance_to(TimePoint) {
-    return false;
-}
+bool Clock::advance_to(TimePoint) { return false; }
 
-bool Clock::is_virtual() const noexcept {
-    return false;
-}
+bool Clock::is_virtual() const noexcept { return false; }
 
 namespace detail {
 

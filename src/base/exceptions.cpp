@@ -1,14 +1,16 @@
 // The exception classes' key functions, and how an exception is described in a report.
 #include <asyncio/exception_group.hpp>
 #include <asyncio/exceptions.hpp>
+
+#include "base/exception_type.hpp"
+
+#include <cxxabi.h>
+
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <cxxabi.h>
 #include <memory>
 #include <typeinfo>
-
-#include "base/exception_type.hpp"
 
 namespace asyncio::inline v0 {
 
@@ -23,13 +25,9 @@ LoopBreak::~LoopBreak() = default;
 KeyboardInterrupt::~KeyboardInterrupt() = default;
 SystemExit::~SystemExit() = default;
 
-const char* KeyboardInterrupt::what() const noexcept {
-    return "KeyboardInterrupt";
-}
+const char* KeyboardInterrupt::what() const noexcept { return "KeyboardInterrupt"; }
 
-const char* SystemExit::what() const noexcept {
-    return "SystemExit";
-}
+const char* SystemExit::what() const noexcept { return "SystemExit"; }
 
 struct CancelMessage::Data {
     explicit Data(std::any value) : payload(std::move(value)) {}

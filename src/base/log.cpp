@@ -1,5 +1,6 @@
 // The log sink of the process.
 #include <asyncio/log.hpp>
+
 #include <cstdio>
 #include <memory>
 #include <mutex>

@@ -1,5 +1,6 @@
 // The slow paths of the block pool: slabs that blocks are carved from and return to.
 #include <asyncio/detail/thread_state.hpp>
+
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -43,12 +44,9 @@ struct alignas(64) Slab {
     Slab* next_returned = nullptr;
 
     static Slab* of(void* block) noexcept {
-        return reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(block) &
-                                       ~(slab_size - 1));
+        return reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(block) & ~(slab_size - 1));
     }
-    bool has_room() const noexcept {
-        return free != nullptr || next_block + block_size() <= end;
-    }
+    bool has_room() const noexcept { return free != nullptr || next_block + block_size() <= end; }
     std::size_t block_size() const noexcept { return size_class * pool_granule; }
 
     void* take() noexcept {
@@ -87,7 +85,8 @@ class SlabPool {
 public:
     SlabPool() {
         for (std::size_t i = 1; i < pool_class_count; ++i) {
-            lists.classes[i].limit = static_cast<std::uint32_t>(list_bytes_max / (i * pool_granule));
+            lists.classes[i].limit =
+                static_cast<std::uint32_t>(list_bytes_max / (i * pool_granule));
         }
     }
     SlabPool(const SlabPool&) = delete;

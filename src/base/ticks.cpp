@@ -17,7 +17,8 @@ double measure_ticks_per_ns() noexcept {
         end = SteadyClock::now();
     }
     const std::uint64_t ticks_end = ticks();
-    return static_cast<double>(ticks_end - ticks_begin) / static_cast<double>((end - begin).count());
+    return static_cast<double>(ticks_end - ticks_begin) /
+           static_cast<double>((end - begin).count());
 }
 
 }  // namespace

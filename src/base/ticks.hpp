@@ -3,6 +3,7 @@
 #pragma once
 
 #include <asyncio/clock.hpp>
+
 #include <cstdint>
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -19,8 +20,7 @@ inline std::uint64_t ticks() noexcept {
     asm volatile("mrs %0, cntvct_el0" : "=r"(value));
     return value;
 #else
-    return static_cast<std::uint64_t>(
-        std::chrono::steady_clock::now().time_since_epoch().count());
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
 #endif
 }
 

@@ -1,6 +1,7 @@
 // The 4-ary timer heap: shallower than a binary one, and four children share two cache lines.
-#include <algorithm>
 #include <asyncio/detail/timer_heap.hpp>
+
+#include <algorithm>
 #include <new>
 #include <type_traits>
 
@@ -10,7 +11,7 @@ namespace detail {
 namespace {
 constexpr std::size_t arity = 4;
 constexpr std::size_t capacity_min = 64;
-}
+}  // namespace
 
 void TimerHeap::grow() {
     static_assert(std::is_trivially_copyable_v<Entry>);

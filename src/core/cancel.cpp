@@ -2,6 +2,7 @@
 // chain of waiting tasks may be a million long, and it notices circles, which CPython dies of.
 #include <asyncio/gather.hpp>
 #include <asyncio/task.hpp>
+
 #include <vector>
 
 namespace asyncio::inline v0 {

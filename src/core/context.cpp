@@ -1,7 +1,8 @@
 // Contexts: a slot for the current one, and copy on write.
-#include <algorithm>
 #include <asyncio/context.hpp>
 #include <asyncio/driver.hpp>
+
+#include <algorithm>
 
 namespace asyncio::inline v0 {
 
@@ -24,9 +25,7 @@ struct ThreadContextOwner {
     ThreadContextOwner() = default;
     ThreadContextOwner(const ThreadContextOwner&) = delete;
     ThreadContextOwner& operator=(const ThreadContextOwner&) = delete;
-    ~ThreadContextOwner() {
-        const ContextPtr ended(std::exchange(thread_state.context, nullptr));
-    }
+    ~ThreadContextOwner() { const ContextPtr ended(std::exchange(thread_state.context, nullptr)); }
 };
 
 }  // namespace
@@ -81,9 +80,7 @@ ContextScope::~ContextScope() {
 
 Context::Context() : data_(new detail::ContextData(nullptr)) {}
 
-Context Context::copy() const {
-    return Context(detail::copy_context_data(*data_.get()));
-}
+Context Context::copy() const { return Context(detail::copy_context_data(*data_.get())); }
 
 std::size_t Context::size() const noexcept {
     const auto& mapping = data_.get()->mapping;

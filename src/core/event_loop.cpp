@@ -3,15 +3,16 @@
 #include <asyncio/event_loop.hpp>
 #include <asyncio/log.hpp>
 #include <asyncio/task.hpp>
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <string_view>
 
 #include "base/exception_type.hpp"
 #include "base/ticks.hpp"
 #include "core/intake.hpp"
 #include "core/registry.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 namespace asyncio::inline v0 {
 
@@ -37,16 +38,13 @@ Poller::~Poller() = default;
 // ---- life
 
 EventLoop::EventLoop(LoopOptions options)
-    : clock_(options.clock),
-      poller_(std::move(options.poller)),
+    : clock_(options.clock), poller_(std::move(options.poller)),
       debug_(options.debug.has_value() ? *options.debug : debug_from_environment()),
       intake_(std::make_unique<detail::Intake>()) {
     detail::register_loop(*this);
 }
 
-EventLoop::~EventLoop() {
-    ASYNCIO_ASSERT(closed_);
-}
+EventLoop::~EventLoop() { ASYNCIO_ASSERT(closed_); }
 
 void EventLoopDeleter::operator()(EventLoop* loop) const noexcept {
     if (!loop->is_closed()) {
@@ -252,7 +250,8 @@ std::optional<Duration> EventLoop::poll_timeout(std::optional<Duration> limit) c
     if (!scheduled_.empty()) {
         const TimePoint now = time();
         const TimePoint next = scheduled_.earliest();
-        const Duration left = next <= now ? Duration::zero() : std::min(next - now, poll_timeout_max);
+        const Duration left =
+            next <= now ? Duration::zero() : std::min(next - now, poll_timeout_max);
         timeout = timeout ? std::min(*timeout, left) : left;
     }
     return timeout;
@@ -317,9 +316,8 @@ void EventLoop::jump_to_next_deadline(std::optional<Duration> limit) {
 std::string EventLoop::describe_waiting() const {
     std::string text = "deadlock: nothing is ready, no timer is pending and no descriptor is "
                        "watched, so nothing can ever wake the program; waiting:";
-    const_cast<EventLoop*>(this)->tasks_.for_each([&text](detail::TaskState& task) {
-        text += "\n  " + task.FutureState::repr();
-    });
+    const_cast<EventLoop*>(this)->tasks_.for_each(
+        [&text](detail::TaskState& task) { text += "\n  " + task.FutureState::repr(); });
     return text;
 }
 
@@ -381,8 +379,7 @@ void EventLoop::run_timed(Runnable& runnable) {
     const Duration took = std::chrono::steady_clock::now() - before;
     if (took >= slow_callback_duration) {
         char seconds[32];
-        std::snprintf(seconds, sizeof seconds, "%.3f",
-                      std::chrono::duration<double>(took).count());
+        std::snprintf(seconds, sizeof seconds, "%.3f", std::chrono::duration<double>(took).count());
         detail::log(LogLevel::warning, "Executing " + name + " took " + seconds + " seconds");
     }
 }
@@ -457,8 +454,8 @@ ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) 
 }
 
 void EventLoop::drain_intake() {
-    detail::ThreadSafeState* state = intake_->take(
-        [this] { intake_waiting_.store(false, std::memory_order_relaxed); });
+    detail::ThreadSafeState* state =
+        intake_->take([this] { intake_waiting_.store(false, std::memory_order_relaxed); });
     while (state != nullptr) {
         ready_.push_back(*std::exchange(state, state->next_in_intake));
     }
@@ -486,8 +483,8 @@ void EventLoop::interrupt() noexcept {
 // ---- errors
 
 void EventLoop::default_exception_handler(const ErrorContext& context) {
-    std::string text = context.message.empty() ? "Unhandled exception in event loop"
-                                               : context.message;
+    std::string text =
+        context.message.empty() ? "Unhandled exception in event loop" : context.message;
     if (context.future) {
         text += "\nfuture: " + repr(context.future);
     }
@@ -513,8 +510,8 @@ void EventLoop::call_exception_handler(const ErrorContext& context) {
             throw;
         } catch (...) {
             ErrorContext nested;
-            nested.message = "Unhandled error in exception handler, which was told: " +
-                             context.message;
+            nested.message =
+                "Unhandled error in exception handler, which was told: " + context.message;
             nested.exception = std::current_exception();
             try {
                 default_exception_handler(nested);
@@ -579,9 +576,7 @@ EventLoop& get_running_loop() {
     return *loop;
 }
 
-EventLoop* get_running_loop_or_null() noexcept {
-    return detail::thread_state.running_loop;
-}
+EventLoop* get_running_loop_or_null() noexcept { return detail::thread_state.running_loop; }
 
 namespace detail {
 

@@ -58,8 +58,8 @@ void FutureState::report_never_retrieved() noexcept {
 }
 
 void FutureState::set_log_destroy_pending(bool log) noexcept {
-    flags_ = static_cast<std::uint8_t>(log ? flags_ & ~flag_quiet_destroy
-                                           : flags_ | flag_quiet_destroy);
+    flags_ =
+        static_cast<std::uint8_t>(log ? flags_ & ~flag_quiet_destroy : flags_ | flag_quiet_destroy);
 }
 
 bool FutureState::cancel(const CancelMessage& message) {
@@ -104,12 +104,12 @@ std::exception_ptr FutureState::make_cancelled_error() {
 
 std::exception_ptr FutureState::exception() {
     switch (status_) {
-        case FutureStatus::pending:
-            throw InvalidStateError("Exception is not set: " + repr() + " is not done yet");
-        case FutureStatus::cancelled:
-            std::rethrow_exception(make_cancelled_error());
-        case FutureStatus::finished:
-            break;
+    case FutureStatus::pending:
+        throw InvalidStateError("Exception is not set: " + repr() + " is not done yet");
+    case FutureStatus::cancelled:
+        std::rethrow_exception(make_cancelled_error());
+    case FutureStatus::finished:
+        break;
     }
     mark_retrieved();
     return failed() ? error() : nullptr;
@@ -117,13 +117,13 @@ std::exception_ptr FutureState::exception() {
 
 void FutureState::throw_no_result() {
     switch (status_) {
-        case FutureStatus::pending:
-            throw InvalidStateError("Result is not ready: " + repr() +
-                                    " is not done yet; co_await it instead");
-        case FutureStatus::cancelled:
-            std::rethrow_exception(make_cancelled_error());
-        case FutureStatus::finished:
-            break;
+    case FutureStatus::pending:
+        throw InvalidStateError("Result is not ready: " + repr() +
+                                " is not done yet; co_await it instead");
+    case FutureStatus::cancelled:
+        std::rethrow_exception(make_cancelled_error());
+    case FutureStatus::finished:
+        break;
     }
     if (!failed()) {
         std::rethrow_exception(moved_out_error());
@@ -133,9 +133,8 @@ void FutureState::throw_no_result() {
 }
 
 std::exception_ptr FutureState::moved_out_error() const {
-    return std::make_exception_ptr(
-        InvalidStateError("the result of " + repr() +
-                          " was moved out already; await it as an lvalue to keep it"));
+    return std::make_exception_ptr(InvalidStateError(
+        "the result of " + repr() + " was moved out already; await it as an lvalue to keep it"));
 }
 
 void FutureState::throw_invalid_state(const char* operation) const {
@@ -241,10 +240,11 @@ void FutureAwaiterBase::suspend(Frame& frame) noexcept {
     Driver& driver = Driver::current();
     if (&driver.loop() != &state->loop()) [[unlikely]] {
         driver.park_with_error(
-            frame, std::make_exception_ptr(RuntimeError(
-                       "cannot await " + state->repr() +
-                       ": it is attached to a different loop; complete it there and pass the result "
-                       "with call_soon_threadsafe")));
+            frame,
+            std::make_exception_ptr(RuntimeError(
+                "cannot await " + state->repr() +
+                ": it is attached to a different loop; complete it there and pass the result "
+                "with call_soon_threadsafe")));
         return;
     }
     FutureState* const awaiting = task_state_of(driver);

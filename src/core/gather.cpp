@@ -1,9 +1,10 @@
 // gather and shield. Follow gather, _GatheringFuture and shield of CPython's asyncio/tasks.py.
-#include <algorithm>
 #include <asyncio/gather.hpp>
 #include <asyncio/shield.hpp>
 
 #include "base/exception_type.hpp"
+
+#include <algorithm>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -19,8 +20,7 @@ void throw_different_loops() {
 GatherBase::GatherBase(EventLoop& loop, std::size_t child_count, bool return_exceptions,
                        std::source_location here)
     : FutureState(loop, FutureKind::gathering, here),
-      children_(std::make_unique<GatherChild[]>(child_count)),
-      child_count_(child_count),
+      children_(std::make_unique<GatherChild[]>(child_count)), child_count_(child_count),
       return_exceptions_(return_exceptions) {}
 
 GatherBase::~GatherBase() = default;

@@ -80,8 +80,7 @@ void ThreadSafeState::run(Runnable& self, Turn turn) {
     } const reference{state};
     state.runner_ = this_thread();
     Phase expected = Phase::pending;
-    if (turn == Turn::discard ||
-        !state.phase_.compare_exchange_strong(expected, Phase::running)) {
+    if (turn == Turn::discard || !state.phase_.compare_exchange_strong(expected, Phase::running)) {
         return;
     }
     struct Running {
@@ -111,9 +110,7 @@ void ThreadSafeState::cancel() noexcept {
     }
 }
 
-bool ThreadSafeState::cancelled() noexcept {
-    return settled_phase() == Phase::cancelled;
-}
+bool ThreadSafeState::cancelled() noexcept { return settled_phase() == Phase::cancelled; }
 
 ThreadSafeState::Phase ThreadSafeState::settled_phase() noexcept {
     Phase phase = phase_.load();

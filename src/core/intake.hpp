@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/handle.hpp>
+
 #include <mutex>
 #include <utility>
 
@@ -16,8 +17,8 @@ namespace detail {
 // Any thread, except `take` and `close`, which belong to the loop's.
 class Intake {
 public:
-    // False if the list is closed. `on_first` is called under the lock when the list was empty, so that the loop cannot be
-    // closed meanwhile.
+    // False if the list is closed. `on_first` is called under the lock when the list was empty, so
+    // that the loop cannot be closed meanwhile.
     template <class OnFirst>
     [[nodiscard]] bool add(ThreadSafeState& state, OnFirst on_first) {
         const std::lock_guard lock(mutex_);

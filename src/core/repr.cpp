@@ -2,11 +2,12 @@
 #include <asyncio/gather.hpp>
 #include <asyncio/log.hpp>
 #include <asyncio/task.hpp>
-#include <string>
 
 #include "base/exception_type.hpp"
 #include "base/function_name.hpp"
 #include "core/registry.hpp"
+
+#include <string>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -22,14 +23,14 @@ std::string place(const std::source_location& location) {
 
 const char* wait_name(WaitKind kind) {
     switch (kind) {
-        case WaitKind::sleep:
-            return "<sleep>";
-        case WaitKind::io:
-            return "<io>";
-        case WaitKind::primitive:
-            return "<primitive>";
-        default:
-            return "<other>";
+    case WaitKind::sleep:
+        return "<sleep>";
+    case WaitKind::io:
+        return "<io>";
+    case WaitKind::primitive:
+        return "<primitive>";
+    default:
+        return "<other>";
     }
 }
 
@@ -65,23 +66,22 @@ std::string repr_state(const FutureState& state, int depth) {
     }
     const bool is_task = state.kind() == FutureKind::task;
     switch (state.status()) {
-        case FutureStatus::pending:
-            text += is_task && static_cast<const TaskState&>(state).cancelling() > 0 ? " cancelling"
-                                                                                     : " pending";
-            break;
-        case FutureStatus::cancelled:
-            text += " cancelled";
-            break;
-        case FutureStatus::finished:
-            text += " finished";
-            break;
+    case FutureStatus::pending:
+        text += is_task && static_cast<const TaskState&>(state).cancelling() > 0 ? " cancelling"
+                                                                                 : " pending";
+        break;
+    case FutureStatus::cancelled:
+        text += " cancelled";
+        break;
+    case FutureStatus::finished:
+        text += " finished";
+        break;
     }
     if (is_task) {
         text += repr_task_parts(static_cast<const TaskState&>(state), depth);
     }
     if (state.failed()) {
-        text += " exception=<" +
-                describe_exception(const_cast<FutureState&>(state).error()) + ">";
+        text += " exception=<" + describe_exception(const_cast<FutureState&>(state).error()) + ">";
     } else if (state.has_value()) {
         const std::string result = state.result_repr();
         text += result.empty() ? "" : " result=" + result;
@@ -94,9 +94,7 @@ std::string repr_state(const FutureState& state, int depth) {
 
 }  // namespace
 
-std::string FutureState::repr() const {
-    return repr_state(*this, 0);
-}
+std::string FutureState::repr() const { return repr_state(*this, 0); }
 
 std::string describe_runnable(Runnable& runnable) {
     if (TaskState* const task = TaskState::from(runnable)) {

@@ -8,8 +8,7 @@ bool Waiter::cancel(const CancelMessage& message) {
         return false;
     }
     Driver* const driver = std::exchange(driver_, nullptr);
-    driver->deliver(
-        std::make_exception_ptr(CancelledError(message, driver->waiting_at())));
+    driver->deliver(std::make_exception_ptr(CancelledError(message, driver->waiting_at())));
     driver->wake();
     return true;
 }

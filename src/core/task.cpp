@@ -2,11 +2,12 @@
 // CPython's asyncio/tasks.py.
 #include <asyncio/log.hpp>
 #include <asyncio/task.hpp>
-#include <atomic>
-#include <ostream>
 
 #include "base/exception_type.hpp"
 #include "base/function_name.hpp"
+
+#include <atomic>
+#include <ostream>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -34,9 +35,7 @@ std::string TaskName::get() const {
     return "Task-" + std::to_string(bits_ >> 1);
 }
 
-void TaskName::clear() noexcept {
-    delete reinterpret_cast<std::string*>(bits_);
-}
+void TaskName::clear() noexcept { delete reinterpret_cast<std::string*>(bits_); }
 
 void TaskState::refill_ids(EventLoop& loop) noexcept {
     loop.next_task_id_ = next_id_block.fetch_add(id_block_size, std::memory_order_relaxed);
@@ -182,17 +181,17 @@ void TaskState::end_step_badly(Receiver& outcome) {
         return;
     }
     switch (classify(outcome.error)) {
-        case ExceptionClass::cancelled:
-            finish_cancelled(CancelMessage());
-            break;
-        case ExceptionClass::loop_break: {
-            const std::exception_ptr loop_break = outcome.error;
-            finish_with_error();
-            std::rethrow_exception(loop_break);
-        }
-        case ExceptionClass::ordinary:
-            finish_with_error();
-            break;
+    case ExceptionClass::cancelled:
+        finish_cancelled(CancelMessage());
+        break;
+    case ExceptionClass::loop_break: {
+        const std::exception_ptr loop_break = outcome.error;
+        finish_with_error();
+        std::rethrow_exception(loop_break);
+    }
+    case ExceptionClass::ordinary:
+        finish_with_error();
+        break;
     }
 }
 
@@ -287,7 +286,8 @@ std::vector<StackEntry> AnyTask::get_stack(std::optional<std::size_t> limit) con
     std::vector<StackEntry> entries = task().stack();
     if (limit && entries.size() > *limit) {
         entries.erase(entries.begin(),
-                      entries.end() - static_cast<std::vector<StackEntry>::difference_type>(*limit));
+                      entries.end() -
+                          static_cast<std::vector<StackEntry>::difference_type>(*limit));
     }
     return entries;
 }
@@ -305,9 +305,7 @@ void AnyTask::print_stack(std::ostream& out, std::optional<std::size_t> limit) c
     }
 }
 
-AnyTask current_task() {
-    return current_task(get_running_loop());
-}
+AnyTask current_task() { return current_task(get_running_loop()); }
 
 AnyTask current_task(EventLoop& loop) {
     Driver* const driver = detail::thread_state.driver;
@@ -318,9 +316,7 @@ AnyTask current_task(EventLoop& loop) {
     return task == nullptr ? AnyTask() : detail::HandleAccess::make<AnyTask>(task);
 }
 
-std::vector<AnyTask> all_tasks() {
-    return all_tasks(get_running_loop());
-}
+std::vector<AnyTask> all_tasks() { return all_tasks(get_running_loop()); }
 
 std::vector<AnyTask> all_tasks(EventLoop& loop) {
     std::vector<AnyTask> tasks;

@@ -1,15 +1,17 @@
 // epoll.
 #include "io/epoll_poller.hpp"
 
-#include <array>
 #include <asyncio/exceptions.hpp>
-#include <cerrno>
-#include <string>
+
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <system_error>
 #include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <string>
+#include <system_error>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -66,8 +68,8 @@ void EpollPoller::poll(std::optional<Duration> timeout, ReadyList& ready) {
     if (timeout) {
         limit = to_timespec(*timeout);
     }
-    int count = ::epoll_pwait2(epoll_.get(), events.data(), events_max,
-                               timeout ? &limit : nullptr, nullptr);
+    int count = ::epoll_pwait2(epoll_.get(), events.data(), events_max, timeout ? &limit : nullptr,
+                               nullptr);
     if (count < 0 && errno == ENOSYS) {
         // Before Linux 5.11: milliseconds, rounded up so that no timer is early.
         const auto rounded =

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/poller.hpp>
+
 #include <vector>
 
 namespace asyncio::inline v0 {

@@ -1,9 +1,10 @@
 // The SIGINT handler of a Runner.
 #include "io/interrupt.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <csignal>
-#include <unistd.h>
 #include <utility>
 
 namespace asyncio::inline v0 {
@@ -25,12 +26,10 @@ void handle_interrupt(int signal_number) {
     }
 }
 
-bool is_main_thread() noexcept {
-    return ::getpid() == ::gettid();
-}
+bool is_main_thread() noexcept { return ::getpid() == ::gettid(); }
 
 bool has_default_disposition() noexcept {
-    struct sigaction current {};
+    struct sigaction current{};
     return ::sigaction(SIGINT, nullptr, &current) == 0 && (current.sa_flags & SA_SIGINFO) == 0 &&
            current.sa_handler == SIG_DFL;
 }
@@ -43,7 +42,7 @@ InterruptScope::InterruptScope(std::function<void()> action) : action_(std::move
     }
     signal_count.store(0);
     current_action.store(&action_);
-    struct sigaction handler {};
+    struct sigaction handler{};
     handler.sa_handler = &handle_interrupt;
     handler.sa_flags = SA_RESTART;
     sigemptyset(&handler.sa_mask);
@@ -57,7 +56,7 @@ InterruptScope::~InterruptScope() {
     if (!installed_) {
         return;
     }
-    struct sigaction current {};
+    struct sigaction current{};
     // Somebody may have replaced the handler meanwhile; theirs stays.
     if (::sigaction(SIGINT, nullptr, &current) == 0 && current.sa_handler == &handle_interrupt) {
         std::signal(SIGINT, SIG_DFL);

@@ -1,9 +1,10 @@
 // run and Runner. Follows CPython's asyncio/runners.py.
 #include <asyncio/log.hpp>
 #include <asyncio/runners.hpp>
-#include <vector>
 
 #include "io/interrupt.hpp"
+
+#include <vector>
 
 namespace asyncio::inline v0 {
 
@@ -45,8 +46,8 @@ Runner::~Runner() {
         close();
     } catch (...) {
         // The exception that is on its way out, if any, matters more than this one.
-        detail::log(LogLevel::error, "while closing a Runner: " +
-                                         describe_exception(std::current_exception()));
+        detail::log(LogLevel::error,
+                    "while closing a Runner: " + describe_exception(std::current_exception()));
     }
 }
 
@@ -131,9 +132,9 @@ void Runner::cancel_all_tasks() {
             }
         }
     }
-    detail::log(LogLevel::error,
-                "tasks were still being created after " + std::to_string(teardown_rounds_max) +
-                    " rounds of cancelling all tasks; they are destroyed");
+    detail::log(LogLevel::error, "tasks were still being created after " +
+                                     std::to_string(teardown_rounds_max) +
+                                     " rounds of cancelling all tasks; they are destroyed");
 }
 
 void Runner::close() {

@@ -24,9 +24,7 @@ ASYNC_TEST(VirtualClock, concurrent_sleeps_end_at_their_own_times) {
     EXPECT_EQ(second, 1.0);
 }
 
-asyncio::Coro<void> wait_for_ever() {
-    co_await asyncio::get_running_loop().create_future<void>();
-}
+asyncio::Coro<void> wait_for_ever() { co_await asyncio::get_running_loop().create_future<void>(); }
 
 TEST(VirtualClock, a_program_that_can_never_go_on_is_a_deadlock_that_names_the_tasks) {
     asyncio::testing::VirtualClock clock;

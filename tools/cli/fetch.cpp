@@ -133,7 +133,9 @@ void add_fetch(CLI::App& app, int& exit_status) {
     CLI::App* const command =
         app.add_subcommand("fetch", "Fetches URLs concurrently, and prints a line for each");
     command->add_option("url", arguments->urls, "What to fetch; - reads URLs from standard input");
-    command->add_option("-i,--input", arguments->files, "A file with a URL on each line; - is standard input")
+    command
+        ->add_option("-i,--input", arguments->files,
+                     "A file with a URL on each line; - is standard input")
         ->type_name("FILE")
         ->allow_extra_args(false);
     const auto concurrency =

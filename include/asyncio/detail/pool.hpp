@@ -4,6 +4,7 @@
 #pragma once
 
 #include <asyncio/detail/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 

@@ -69,8 +69,8 @@ auto spawn_call(EventLoop& loop, TaskOptions& options, F&& function, Args&&... a
     using T = coro_value_t<Result>;
     using State = TaskStateWithCallable<T, std::decay_t<F>, std::decay_t<Args>...>;
     LoopAccess::admit_task(loop, options);
-    auto* state = new State(loop, options.created_at, std::forward<F>(function),
-                            std::forward<Args>(args)...);
+    auto* state =
+        new State(loop, options.created_at, std::forward<F>(function), std::forward<Args>(args)...);
     Task<T> task = HandleAccess::make<Task<T>>(state);
     Coro<T> coro = state->invoke();
     state->start(CoroAccess::release(coro), static_cast<Slot<T>*>(state), options);
@@ -100,8 +100,7 @@ inline FutureState::~FutureState() {
 }
 
 inline TaskState::TaskState(EventLoop& loop, std::source_location created_at) noexcept
-    : FutureState(loop, FutureKind::task, created_at),
-      Driver(&TaskState::run, flag_task),
+    : FutureState(loop, FutureKind::task, created_at), Driver(&TaskState::run, flag_task),
       name_(take_id(loop)) {}
 
 inline void TaskState::start_soon(Frame* root, Receiver* receiver) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/detail/pool.hpp>
+
 #include <new>
 
 namespace asyncio::inline v0 {
@@ -36,9 +37,7 @@ extern ASYNCIO_API constinit thread_local ThreadState thread_state
     __attribute__((tls_model("initial-exec")));
 
 // The identity of this thread.
-inline const void* this_thread() noexcept {
-    return &thread_state;
-}
+inline const void* this_thread() noexcept { return &thread_state; }
 
 inline void* pool_allocate(std::size_t size) {
     const std::size_t size_class = (size + pool_granule - 1) / pool_granule;

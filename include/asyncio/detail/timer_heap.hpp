@@ -4,6 +4,7 @@
 
 #include <asyncio/clock.hpp>
 #include <asyncio/runnable.hpp>
+
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -35,9 +36,7 @@ public:
     bool empty() const noexcept { return size_ == 0; }
     std::size_t size() const noexcept { return size_; }
     TimePoint earliest() const noexcept { return entries_[0].when; }
-    TimePoint when(const TimerNode& node) const noexcept {
-        return entries_[node.heap_index_].when;
-    }
+    TimePoint when(const TimerNode& node) const noexcept { return entries_[node.heap_index_].when; }
 
     void push(TimePoint when, TimerNode& node);
     void remove(TimerNode& node) noexcept;

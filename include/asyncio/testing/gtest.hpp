@@ -3,6 +3,7 @@
 
 #include <asyncio/runners.hpp>
 #include <asyncio/testing/virtual_clock.hpp>
+
 #include <gtest/gtest.h>
 
 /// A test whose body is a coroutine:
@@ -16,29 +17,29 @@
 /// fails if the body throws, deadlocks, or leaves reports behind (an exception never retrieved, a
 /// task that fails at the end). ASSERT_* macros return and so do not work in a coroutine: use
 /// EXPECT_*, or CO_ASSERT_TRUE and its like.
-#define ASYNC_TEST(suite, name)                                                                \
-    class suite##_##name##_Async : public ::asyncio::testing::AsyncTest {                      \
-    protected:                                                                                 \
-        ::asyncio::Coro<void> body() override;                                                 \
-    };                                                                                         \
-    TEST_F(suite##_##name##_Async, name) { run_body(); }                                       \
+#define ASYNC_TEST(suite, name)                                           \
+    class suite##_##name##_Async : public ::asyncio::testing::AsyncTest { \
+    protected:                                                            \
+        ::asyncio::Coro<void> body() override;                            \
+    };                                                                    \
+    TEST_F(suite##_##name##_Async, name) { run_body(); }                  \
     ::asyncio::Coro<void> suite##_##name##_Async::body()
 
 /// Ends the coroutine if the condition does not hold.
-#define CO_ASSERT_TRUE(condition)                                                              \
-    do {                                                                                       \
-        const bool co_assert_holds = static_cast<bool>(condition);                             \
-        EXPECT_TRUE(co_assert_holds) << #condition;                                            \
-        if (!co_assert_holds) {                                                                \
-            co_return;                                                                         \
-        }                                                                                      \
+#define CO_ASSERT_TRUE(condition)                                  \
+    do {                                                           \
+        const bool co_assert_holds = static_cast<bool>(condition); \
+        EXPECT_TRUE(co_assert_holds) << #condition;                \
+        if (!co_assert_holds) {                                    \
+            co_return;                                             \
+        }                                                          \
     } while (false)
-#define CO_ASSERT_EQ(a, b)                                                                     \
-    do {                                                                                       \
-        EXPECT_EQ(a, b);                                                                       \
-        if (::testing::Test::HasFailure()) {                                                   \
-            co_return;                                                                         \
-        }                                                                                      \
+#define CO_ASSERT_EQ(a, b)                   \
+    do {                                     \
+        EXPECT_EQ(a, b);                     \
+        if (::testing::Test::HasFailure()) { \
+            co_return;                       \
+        }                                    \
     } while (false)
 
 namespace asyncio::inline v0 {
@@ -55,9 +56,8 @@ protected:
             LoopOptions loop_options;
             loop_options.clock = &clock_;
             EventLoopPtr loop = new_event_loop(std::move(loop_options));
-            loop->set_exception_handler([this](EventLoop&, const ErrorContext& context) {
-                reports_.push_back(context);
-            });
+            loop->set_exception_handler(
+                [this](EventLoop&, const ErrorContext& context) { reports_.push_back(context); });
             return loop;
         };
         try {

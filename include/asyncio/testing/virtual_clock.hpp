@@ -3,6 +3,7 @@
 #pragma once
 
 #include <asyncio/event_loop.hpp>
+
 #include <algorithm>
 
 namespace asyncio::inline v0 {
@@ -25,7 +26,9 @@ public:
     bool is_virtual() const noexcept override { return true; }
 
     /// Seconds since the start.
-    double seconds() const { return std::chrono::duration<double>(now_.time_since_epoch()).count(); }
+    double seconds() const {
+        return std::chrono::duration<double>(now_.time_since_epoch()).count();
+    }
 
 private:
     TimePoint now_{};
