@@ -6,6 +6,7 @@
 #include "core/registry.hpp"
 #include "inspect/descriptor.hpp"
 
+#include <pthread.h>
 #include <unistd.h>
 
 // The classes have base classes and private members, for which the standard leaves offsetof to the
@@ -189,7 +190,21 @@ namespace detail {
 
 std::atomic<EventLoop*>& first_loop() noexcept { return asyncio_debug.first_loop; }
 
-std::int32_t kernel_thread_id() noexcept { return ::gettid(); }
+namespace {
+
+// Asked for by every run of a loop, and a system call; 0 if this thread did not ask yet.
+constinit thread_local std::int32_t known_thread_id = 0;
+
+}  // namespace
+
+std::int32_t kernel_thread_id() noexcept {
+    if (known_thread_id == 0) {
+        [[maybe_unused]] static const int registered =
+            ::pthread_atfork(nullptr, nullptr, [] { known_thread_id = 0; });
+        known_thread_id = ::gettid();
+    }
+    return known_thread_id;
+}
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

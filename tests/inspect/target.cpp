@@ -4,9 +4,11 @@
 #include <asyncio/asyncio.hpp>
 
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -210,6 +212,19 @@ Coro<void> threads() {
     co_await local;
 }
 
+Coro<void> forked() {
+    if (::fork() != 0) {
+        co_await asyncio::sleep(1h);
+    }
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    auto serve = []() -> Coro<void> {
+        std::printf("%d\n", ::getpid());
+        std::fflush(stdout);
+        co_await asyncio::sleep(1h);
+    };
+    asyncio::run(serve());
+}
+
 Coro<void> hidden() {
     ::prctl(PR_SET_DUMPABLE, 0);
     print_ready();
@@ -226,15 +241,11 @@ Coro<void> of_the_future() {
 
 int run_target(int argc, char** argv) {
     const std::map<std::string, std::function<asyncio::Coro<void>()>> known{
-        {"tree", scenes::tree},
-        {"spin", scenes::spin},
-        {"crunch", scenes::crunch},
-        {"churn", scenes::churn},
-        {"many", scenes::many},
-        {"deep", scenes::deep},
-        {"threads", scenes::threads},
-        {"hidden", scenes::hidden},
-        {"of_the_future", scenes::of_the_future},
+        {"tree", scenes::tree},       {"spin", scenes::spin},
+        {"crunch", scenes::crunch},   {"churn", scenes::churn},
+        {"many", scenes::many},       {"deep", scenes::deep},
+        {"threads", scenes::threads}, {"hidden", scenes::hidden},
+        {"forked", scenes::forked},   {"of_the_future", scenes::of_the_future},
     };
     const auto scene = known.find(argc > 1 ? argv[1] : "");
     if (scene == known.end()) {

@@ -326,6 +326,15 @@ TEST(Reader, sees_every_loop_of_a_process) {
     EXPECT_EQ(tasks, 3U);
 }
 
+TEST(Reader, tells_the_loops_of_a_forked_process_apart) {
+    Child child(command("plain", "forked"));
+    const pid_t forked = std::stoi(child.first_line());
+    const Snapshot snapshot = inspect::read_process(forked);
+    ASSERT_EQ(snapshot.loops.size(), 2U);  // its own, and a copy of its parent's
+    EXPECT_EQ(snapshot.loops[0].thread_id, forked);
+    EXPECT_EQ(snapshot.loops[1].thread_id, child.pid());
+}
+
 // ---- sizes
 
 TEST(Reader, reads_a_hundred_thousand_tasks) {
