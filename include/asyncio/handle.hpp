@@ -134,6 +134,8 @@ private:
     const void* runner_ = nullptr;  // a thread's identity; written before `running` is published
 };
 
+[[noreturn]] ASYNCIO_API void throw_empty_handle();
+
 }  // namespace detail
 
 /// A scheduled call. A cheap handle; dropping it does not cancel the call.
@@ -168,7 +170,7 @@ public:
         }
     }
     bool cancelled() const noexcept { return state_ != nullptr && state_->cancelled(); }
-    /// The context in which the call runs.
+    /// The context in which the call runs. Raises: RuntimeError for an empty handle.
     Context get_context() const;
     /// `<Handle cancelled created at f.cpp:3>`.
     friend ASYNCIO_API std::string repr(const Handle& handle);
@@ -178,6 +180,13 @@ protected:
     friend class detail::HandleState;
     explicit Handle(detail::HandleState* state) noexcept : state_(state) { state_->retain(); }
 
+    detail::HandleState& state() const {
+        if (state_ == nullptr) [[unlikely]] {
+            detail::throw_empty_handle();
+        }
+        return *state_;
+    }
+
     detail::HandleState* state_ = nullptr;
 };
 
@@ -186,10 +195,11 @@ class ASYNCIO_API TimerHandle : public Handle {
 public:
     TimerHandle() noexcept = default;
 
-    /// The absolute time of the call, on the loop's clock.
-    TimePoint when() const noexcept { return state_->when; }
+    /// The absolute time of the call, on the loop's clock. Raises: RuntimeError for an empty
+    /// handle.
+    TimePoint when() const { return state().when; }
 
-    friend bool operator<(const TimerHandle& a, const TimerHandle& b) noexcept {
+    friend bool operator<(const TimerHandle& a, const TimerHandle& b) {
         return a.when() < b.when();
     }
     friend bool operator==(const TimerHandle& a, const TimerHandle& b) noexcept {

@@ -68,6 +68,12 @@ std::string HandleState::describe() const {
     return text + ">";
 }
 
+void throw_empty_handle() {
+    throw RuntimeError(
+        "this Handle is empty (default constructed or moved from): take one from call_soon(), "
+        "call_later() or call_at()");
+}
+
 // ---- calls from other threads
 
 ThreadSafeState::~ThreadSafeState() = default;
@@ -124,10 +130,11 @@ ThreadSafeState::Phase ThreadSafeState::settled_phase() noexcept {
 }  // namespace detail
 
 Context Handle::get_context() const {
-    if (!state_->context) {
-        state_->context = detail::ContextPtr(new detail::ContextData(nullptr));
+    detail::ContextPtr& context = state().context;
+    if (!context) {
+        context = detail::ContextPtr(new detail::ContextData(nullptr));
     }
-    return detail::ContextAccess::make(state_->context);
+    return detail::ContextAccess::make(context);
 }
 
 std::string repr(const Handle& handle) {

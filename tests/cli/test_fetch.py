@@ -118,7 +118,7 @@ class Results(WithSite):
             urls = [self.url("/delay/300"), self.url("/bytes/1000"), "nonsense",
                     self.url("/status/500"), refused, "http://name.invalid/",
                     self.url("/redirect/3"), self.url("/redirect/30"), "ftp://example.org/",
-                    self.url("/delay/60000"), self.url("/headers/5000"), self.url("/status/204")]
+                    self.url("/delay/60000"), self.url("/headers/1000"), self.url("/status/204")]
             result = fetch("--timeout", "2", *urls)
         lines = lines_of(result)
         self.assertEqual(len(lines), len(urls))
@@ -292,14 +292,21 @@ class Running(WithSite):
         self.assertLess(int(match.group(1)), 10_000)
         self.assertEqual(process.returncode, 130)
 
-    def test_a_slow_name_server_does_not_delay_ctrl_c(self):
-        process = self.start(self.url("/bytes/1"), "http://192.0.2.1:9/")
-        process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        before = time.monotonic()
-        process.communicate(timeout=30)
-        self.assertLess(time.monotonic() - before, 5)
-        self.assertEqual(process.returncode, 130)
+    def test_a_host_that_does_not_answer_does_not_delay_ctrl_c(self):
+        with socket.socket() as full, contextlib.ExitStack() as stack:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            for _ in range(4):  # its queue is full: the kernel drops what comes now
+                filler = stack.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(full.getsockname())
+            process = self.start(self.url("/bytes/1"), f"http://127.0.0.1:{full.getsockname()[1]}")
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            before = time.monotonic()
+            process.communicate(timeout=30)
+            self.assertLess(time.monotonic() - before, 5)
+            self.assertEqual(process.returncode, 130)
 
     def test_a_reader_that_stops_ends_it(self):
         process = self.start(*[self.url(f"/bytes/{number}") for number in range(2000)])

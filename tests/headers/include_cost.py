@@ -9,6 +9,11 @@ import tempfile
 
 RUNS = 5
 
+# The budget is in seconds of the machine that it was set on, where the standard headers that any
+# such library needs cost this much. A slower or busier machine gets proportionally more.
+STANDARD_HEADERS = ("coroutine", "chrono", "functional", "string", "vector", "memory")
+STANDARD_SECONDS = 0.51
+
 
 def user_seconds(command):
     """The user CPU time of one run of the command."""
@@ -26,15 +31,20 @@ def main():
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        source = pathlib.Path(folder, "include.cpp")
-        source.write_text(f"#include <{options.header}>\n")
-        command = [options.compiler, "-std=c++20", "-fsyntax-only", "-DASYNCIO_STATIC",
-                   "-I", options.include, str(source)]
-        # The fastest of several runs is the one the machine disturbed least.
-        best = min(user_seconds(command) for _ in range(RUNS))
+        def cost_of(*headers):
+            source = pathlib.Path(folder, "include.cpp")
+            source.write_text("".join(f"#include <{header}>\n" for header in headers))
+            return user_seconds([options.compiler, "-std=c++20", "-fsyntax-only",
+                                 "-DASYNCIO_STATIC", "-I", options.include, str(source)])
 
-    print(f"<{options.header}>: {best:.2f} s of {options.budget:.2f} s")
-    if best > options.budget:
+        # In turns, and the fastest of several runs: the one the machine disturbed least.
+        runs = [(cost_of(*STANDARD_HEADERS), cost_of(options.header)) for _ in range(RUNS)]
+    standard, best = (min(column) for column in zip(*runs))
+    budget = options.budget * max(1.0, standard / STANDARD_SECONDS)
+
+    print(f"<{options.header}>: {best:.2f} s of {budget:.2f} s; "
+          f"the standard headers alone {standard:.2f} s")
+    if best > budget:
         sys.exit("Too slow: look at the compiler's -ftime-trace for the header to leave out.")
 
 

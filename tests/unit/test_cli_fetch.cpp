@@ -256,7 +256,7 @@ TEST(CliFetchResult, is_json) {
 
 TEST(CliProgressBar, fits_the_terminal) {
     EXPECT_EQ(progress_line(37, 100, 2, 12.34, 5.1, 60),
-              " 37/100 [========>              ]  12/s  2 failed  ETA 0:05");
+              " 37/100 [========>               ]  12/s  2 failed  ETA 0:05");
     EXPECT_EQ(progress_line(0, 10, 0, 0, -1, 40), " 0/10 [>                        ]  0.0/s");
     EXPECT_EQ(progress_line(10, 10, 0, 2.5, 0, 25), " 10/10  2.5/s  ETA 0:00");
     EXPECT_TRUE(progress_line(5, 100'000, 0, 0.5, 199'990, 80).ends_with("ETA 55:33:10"));

@@ -82,6 +82,25 @@ TEST_F(EventLoopTest, S006_a_callback_may_cancel_itself_while_it_runs) {
     EXPECT_EQ(owned.use_count(), 1);
 }
 
+TEST_F(EventLoopTest, everything_that_is_scheduled_in_a_step_keeps_its_order) {
+    auto future = loop->create_future<void>();
+    future.add_done_callback(note("e "));
+    const auto task = loop->create_task([&]() -> Coro<void> {
+        loop->call_soon_threadsafe(note("a "));
+        asyncio::create_task([this]() -> Coro<void> {
+            notes += "b ";
+            co_return;
+        });
+        loop->call_soon_threadsafe(note("c "));
+        loop->call_soon(note("d "));
+        future.set_result();
+        loop->call_soon_threadsafe(note("f "));
+        co_return;
+    });
+    loop->run_until_complete(task);
+    EXPECT_EQ(notes, "a b c d e f ");
+}
+
 // ---- errors of callbacks
 
 TEST_F(EventLoopTest, S007_an_exception_goes_to_the_handler_and_the_loop_goes_on) {
@@ -298,6 +317,14 @@ TEST_F(PollTest, S004_a_timer_that_is_overdue_makes_the_poll_return_at_once) {
 TEST_F(PollTest, S004_without_timers_the_poll_waits_for_ever) {
     poller->script.emplace_back(
         [this](auto&) { loop->call_soon_threadsafe([this] { loop->stop(); }); });
+    loop->run_forever();
+    EXPECT_EQ(poller->timeouts, Timeouts{std::nullopt});
+}
+
+TEST_F(PollTest, S004_a_call_out_of_a_hook_of_the_poll_wakes_the_poll) {
+    loop->set_block_hooks([this] { loop->call_soon_threadsafe([this] { loop->stop(); }); },
+                          nullptr);
+    poller->script.emplace_back([this](auto&) { EXPECT_EQ(poller->wakes, 1); });
     loop->run_forever();
     EXPECT_EQ(poller->timeouts, Timeouts{std::nullopt});
 }

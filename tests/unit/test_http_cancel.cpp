@@ -76,9 +76,9 @@ Coro<void> few_turns() {
 
 // One fetch has opened what stays open: libcurl's pair of wake-up sockets.
 Coro<std::size_t> warm_descriptors() {
-    static HttpServer* const server = new HttpServer(raw("HTTP/1.0 200 OK\r\n\r\n"));
-    co_await http::fetch(server->url());
-    while (server->active() > 0) {
+    static HttpServer server(raw("HTTP/1.0 200 OK\r\n\r\n"));
+    co_await http::fetch(server.url());
+    while (server.active() > 0) {
         co_await asyncio::sleep(1ms);
     }
     co_return open_descriptors();

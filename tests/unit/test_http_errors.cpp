@@ -235,7 +235,8 @@ TEST(HttpErrors, no_descriptor_left) {
 }
 
 TEST(HttpErrors, a_client_that_is_closed) {
-    HttpServer server([](ServedConnection& connection) { connection.wait_for_close(); });
+    // It accepts nothing: its own descriptors would be counted, too.
+    HttpServer server(nullptr);
     asyncio::run([](std::string url) -> Coro<void> {
         const std::size_t before = open_descriptors();
         std::optional<http::Client> client(std::in_place);

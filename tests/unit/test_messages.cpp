@@ -137,6 +137,12 @@ TEST_F(MessageTest, an_empty_handle) {
         expect_contains(text, {"handle is empty", "create_task()"});
     }
     EXPECT_EQ(repr(asyncio::AnyFuture()), "<Future (empty handle)>");
+    for (const std::string& text : {
+             message_of<asyncio::RuntimeError>([] { (void)asyncio::Handle().get_context(); }),
+             message_of<asyncio::RuntimeError>([] { (void)asyncio::TimerHandle().when(); }),
+         }) {
+        expect_contains(text, {"Handle is empty", "call_later()"});
+    }
 }
 
 TEST_F(MessageTest, a_coroutine_that_was_never_awaited) {
