@@ -113,6 +113,10 @@ class ASYNCIO_API Context {
 public:
     /// A new, empty context.
     Context();
+    // Moving copies, so that a handle always names a context.
+    Context(const Context&) = default;
+    Context& operator=(const Context&) = default;
+    ~Context() = default;
 
     /// A new context with the same values (Python's `Context.copy()`). Cost: constant.
     Context copy() const;

@@ -144,7 +144,7 @@ struct PromiseBase : Frame {
             static_assert(!std::is_lvalue_reference_v<A>,
                           "a coroutine object is awaited once: write co_await std::move(coro), or "
                           "make a Task of it with create_task to await it several times");
-            return make_awaiter(std::move(awaitable));
+            return make_awaiter(std::forward<A>(awaitable));
         } else {
             static_assert(HasMakeAwaiter<A>,
                           "this type cannot be awaited here: co_await takes Coro, Task, Future and "

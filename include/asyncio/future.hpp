@@ -171,13 +171,12 @@ public:
     using Base::Base;
     Receiver& receiver() noexcept final { return *this; }
     std::string result_repr() const final {
-        if constexpr (std::is_void_v<T>) {
-            return {};
-        } else if constexpr (std::same_as<T, bool>) {
+        if constexpr (std::same_as<T, bool>) {
             return this->value ? "true" : "false";
         } else if constexpr (std::is_arithmetic_v<T>) {
             return std::to_string(this->value);
-        } else if constexpr (std::convertible_to<const T&, std::string_view>) {
+        } else if constexpr (std::convertible_to<std::add_lvalue_reference_t<const T>,
+                                                 std::string_view>) {
             return "'" + std::string(std::string_view(this->value)) + "'";
         } else {
             return {};

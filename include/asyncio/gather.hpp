@@ -106,7 +106,7 @@ void adopt_child(EventLoop& loop, GatherChild& child, A&& argument, std::source_
         child.future = StatePtr<FutureState>(&HandleAccess::state(argument));
         child.movable = !std::is_lvalue_reference_v<A>;
         if (child.movable) {
-            [[maybe_unused]] const auto given_away = std::move(argument);
+            [[maybe_unused]] const auto given_away = std::forward<A>(argument);
         }
     } else {
         auto coro = to_coro(std::forward<A>(argument));

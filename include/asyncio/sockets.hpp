@@ -151,9 +151,8 @@ public:
         return static_cast<Operation*>(this)->take();
     }
     Coro<T> as_coro() && { return run(static_cast<Operation&&>(*this)); }
-    operator Coro<T>() && {
-        return std::move(*this).as_coro();
-    }  // NOLINT(google-explicit-constructor)
+    // NOLINTNEXTLINE(google-explicit-constructor)
+    operator Coro<T>() && { return std::move(*this).as_coro(); }
 
 protected:
     using SocketOperation::SocketOperation;

@@ -109,7 +109,7 @@ private:
     [[gnu::noinline]] void after_resume();
     void deliver_must_cancel();
     void interrupt_wait();
-    void stop_waiting() noexcept;
+    void stop_waiting();
     void end_step();
     void end_step_badly(Receiver& outcome);
     void eager_start();

@@ -8,7 +8,7 @@
 #include <utility>
 
 // Present exactly when the program runs under AddressSanitizer, whoever was compiled with it.
-extern "C" __attribute__((weak)) void __asan_init();
+extern "C" __attribute__((weak)) void __asan_init();  // NOLINT(bugprone-reserved-identifier)
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -16,11 +16,11 @@ namespace detail {
 namespace {
 
 // A free list keeps at most this much, enough for thousands of tasks that come and go together.
-constexpr std::size_t list_bytes_max = 1024 * 1024;
+constexpr std::size_t list_bytes_max = std::size_t{1} << 20;
 // A power of two, so that a block's address tells its slab. Large enough that the C library maps
 // each one by itself (smaller aligned blocks leave holes of their own size between them), small
 // enough that one live block does not hold much.
-constexpr std::size_t slab_size = 1024 * 1024;
+constexpr std::size_t slab_size = std::size_t{1} << 20;
 
 class SlabPool;
 

@@ -18,6 +18,11 @@ namespace {
 constexpr std::uint64_t id_block_size = 256;
 constinit std::atomic<std::uint64_t> next_id_block{1};
 
+// Retrieves an exception in place of a task that does not wait any more.
+struct Forget final : DoneCallback {
+    void call(FutureState& future) override { future.mark_retrieved(); }
+};
+
 }  // namespace
 
 void TaskName::set(std::string name) {
@@ -211,12 +216,17 @@ void TaskState::cancel_forcibly() {
     stop_waiting();
 }
 
-void TaskState::stop_waiting() noexcept {
-    if (waiting_ != nullptr && Driver::scheduled()) {
-        Driver::unlink();
-        waiting_ = nullptr;
-        wake();
+void TaskState::stop_waiting() {
+    if (waiting_ == nullptr || !Driver::scheduled()) {
+        return;
     }
+    if (wait_kind_ == WaitKind::gathering) {
+        // It was waited for here, so what it ends with is no lost error.
+        static_cast<FutureState*>(waiting_)->add_callback(new Forget);
+    }
+    Driver::unlink();
+    waiting_ = nullptr;
+    wake();
 }
 
 void TaskState::destroy_pending() noexcept {

@@ -71,6 +71,10 @@ void Multi::close() noexcept {
     if (multi_ == nullptr) {
         return;
     }
+    if (inside_) {
+        close_when_settled_ = true;
+        return;
+    }
     curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, nullptr);
     timer_.cancel();
     curl_multi_cleanup(std::exchange(multi_, nullptr));
@@ -147,6 +151,9 @@ void Multi::settle() noexcept {
         start(*transfer);
     }
     check_callbacks();
+    if (close_when_settled_) {
+        close();
+    }
 }
 
 void Multi::collect() noexcept {
@@ -196,7 +203,7 @@ void Multi::give_back(Easy easy) noexcept {
     curl_easy_reset(easy.get());
     try {
         idle_.push_back(std::move(easy));
-    } catch (...) {
+    } catch (...) {  // NOLINT(bugprone-empty-catch)
         // Without memory to keep it in, the handle goes.
     }
 }

@@ -2,8 +2,8 @@
 //
 // libcurl tells which sockets it wants watched and when it wants to be called again; the loop tells
 // it when that has happened (curl_multi_socket_action). libcurl calls back from inside such calls
-// and must not be called from there, so what a body sink starts or cancels is put off until the
-// call returns.
+// and must not be called from there, so what a body sink starts, cancels or closes is put off until
+// the call returns.
 #pragma once
 
 #include <asyncio/event_loop.hpp>
@@ -56,7 +56,8 @@ public:
     /// Stops a transfer at once; `complete` is not called. Its connection is closed.
     void remove(Transfer& transfer) noexcept;
 
-    /// Closes all connections. Requires: no transfer is left.
+    /// Closes all connections, at once or after the present call of libcurl's. Requires: no
+    /// transfer is left.
     void close() noexcept;
 
     PinnedNames& names() noexcept { return names_; }
@@ -110,6 +111,7 @@ private:
     // What went wrong inside a callback, which must not throw.
     std::exception_ptr callback_error_;
     bool inside_ = false;
+    bool close_when_settled_ = false;
 };
 
 }  // namespace detail

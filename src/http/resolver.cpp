@@ -153,7 +153,7 @@ void Resolver::Pool::hand_back(const std::shared_ptr<Name>& name) noexcept {
                 pool->owner->finished(name);
             }
         });
-    } catch (...) {
+    } catch (...) {  // NOLINT(bugprone-empty-catch)
         // Out of memory: those who wait run into their deadline.
     }
 }

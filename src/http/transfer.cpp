@@ -119,7 +119,8 @@ void Transfer::configure_method() {
 void Transfer::configure_headers() {
     for (const auto& [name, value] : job_.parameters.headers) {
         // libcurl takes "Name:" as an order to leave the field out.
-        append(request_headers_, value.empty() ? name + ";" : name + ": " + value);
+        append(request_headers_,
+               value.empty() ? name + ";" : std::string(name).append(": ").append(value));
     }
     if (!job_.parameters.headers.contains("User-Agent")) {
         set(CURLOPT_USERAGENT, job_.options.user_agent.c_str());

@@ -24,8 +24,9 @@ constexpr std::size_t path_max = sizeof(sockaddr_un::sun_path) - 1;
 
 template <class Integer>
 bool parse_number(std::string_view text, Integer& number) noexcept {
-    const char* const end = text.data() + text.size();
-    const auto result = std::from_chars(text.data(), end, number);
+    const char* const begin = text.data();
+    const char* const end = begin + text.size();
+    const auto result = std::from_chars(begin, end, number);
     return result.ec == std::errc() && result.ptr == end;
 }
 

@@ -247,6 +247,23 @@ class Files(WithSite):
         self.assertEqual((self.folder / (name + ".1")).stat().st_size, 10)
         self.assertEqual(len(list(self.folder.iterdir())), 2)
 
+    def test_a_second_attempt_begins_the_file_again(self):
+        def serve():
+            for body in (b"only this", b"all of the body" + b"." * 85):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + body)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=serve)
+            thread.start()
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            result = fetch("--retries", "1", "-o", str(self.folder / "out"), url)
+            thread.join()
+        self.assertEqual(statuses_of(result), ["200"])
+        file, = (self.folder / "out").iterdir()
+        self.assertEqual(file.read_bytes(), b"all of the body" + b"." * 85)
+
     def test_large_bodies_are_not_held_in_memory(self):
         url = self.url("/bytes/50000000")
         status, memory, _ = peak_memory_of(

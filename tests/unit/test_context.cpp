@@ -69,6 +69,15 @@ TEST_F(ContextTest, many_variables_keep_their_values_apart) {
     }
 }
 
+TEST_F(ContextTest, a_handle_that_was_moved_from_still_names_its_context) {
+    asyncio::Context context;
+    const asyncio::Context moved = std::move(context);
+    context.run([] { number.set(3); });
+    EXPECT_EQ(context, moved);
+    EXPECT_EQ(moved.size(), 1U);
+    EXPECT_EQ(context.copy().run([] { return number.get(); }), 3);
+}
+
 TEST_F(ContextTest, a_context_is_left_when_its_function_throws) {
     const asyncio::Context context;
     EXPECT_THROW(context.run([] {

@@ -340,3 +340,20 @@ TEST(HttpSinks, may_cancel_and_start_fetches) {
         own = {};
     }(server, stalling));
 }
+
+TEST(HttpSinks, may_close_the_client) {
+    HttpServer server(always(std::string(1 << 20, 'x')));
+    asyncio::run([](std::string url) -> Coro<void> {
+        const std::size_t before = open_descriptors();
+        auto client = std::make_unique<http::Client>();
+        http::ErrorKind kind{};
+        try {
+            co_await client->fetch(http::Request(url).sink(
+                [&client](const http::Response&, std::string_view) { client.reset(); }));
+        } catch (const http::Error& error) {
+            kind = error.kind();
+        }
+        EXPECT_EQ(kind, http::ErrorKind::closed);
+        EXPECT_LE(open_descriptors(), before + 1);  // the server's end
+    }(server.url()));
+}

@@ -1,11 +1,14 @@
 // Timers and clocks: call_later, call_at and sleep.
 #include "io/epoll_poller.hpp"
 #include "loop_fixture.hpp"
+#include "random_seed.hpp"
 #include "scripted_poller.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <random>
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -82,6 +85,45 @@ TEST_F(TimerTest, S026_equal_deadlines_run_first_in_first_out) {
     }
     run_until(TimePoint(1s));
     EXPECT_EQ(notes, "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 ");
+}
+
+TEST_F(TimerTest, S026_random_timers_run_by_deadline_and_age_while_others_are_cancelled) {
+    const RandomSeed seed;
+    std::mt19937_64 random(seed.value());
+    struct Timer {
+        asyncio::TimerHandle handle;
+        std::size_t age = 0;
+        bool ran = false;
+    };
+    std::vector<Timer> timers(500);
+    std::vector<std::size_t> ran;
+    for (std::size_t age = 0; age < timers.size(); ++age) {
+        timers[age].age = age;
+        timers[age].handle =
+            loop->call_at(TimePoint(std::chrono::seconds(random() % 10)), [&, age] {
+                timers[age].ran = true;
+                ran.push_back(age);
+                // Any other one: a call that cancels itself counts as cancelled though it runs.
+                const std::size_t other =
+                    (age + 1 + random() % (timers.size() - 1)) % timers.size();
+                timers[other].handle.cancel();
+                loop->check_invariants();
+            });
+    }
+    run_until(TimePoint(10s));
+    std::sort(timers.begin(), timers.end(), [](const Timer& a, const Timer& b) {
+        return std::pair(a.handle.when(), a.age) < std::pair(b.handle.when(), b.age);
+    });
+    std::vector<std::size_t> expected;
+    for (const Timer& timer : timers) {
+        EXPECT_NE(timer.ran, timer.handle.cancelled());
+        if (timer.ran) {
+            expected.push_back(timer.age);
+        }
+    }
+    EXPECT_EQ(ran, expected);
+    EXPECT_GT(ran.size(), 0U);
+    EXPECT_LT(ran.size(), timers.size());
 }
 
 TEST_F(TimerTest, S027_call_later_of_zero_runs_behind_what_is_queued) {

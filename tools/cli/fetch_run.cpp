@@ -3,6 +3,8 @@
 
 #include <asyncio/asyncio.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -46,7 +48,9 @@ FetchRun::FetchRun(FetchOptions options, std::vector<std::string> urls)
     if (!options_.directory.empty()) {
         directory_.emplace(options_.directory);
     }
-    output_.set_hooks([this] { bar_.hide(); }, [this] { bar_.draw(); });
+    if (::isatty(STDOUT_FILENO) == 1) {
+        output_.set_hooks([this] { bar_.hide(); }, [this] { bar_.draw(); });
+    }
 }
 
 Coro<void> FetchRun::run() {
@@ -105,6 +109,9 @@ Coro<bool> FetchRun::attempt(http::Client& client, FetchResult& result, BodyFile
     result.status = 0;
     result.body_size = 0;
     result.problem.clear();
+    if (file != nullptr) {
+        file->discard();  // what an attempt before this one has written
+    }
     http::Request request(result.url);
     request.sink([file](const http::Response& head, std::string_view piece) {
         if (file != nullptr && head.ok()) {
