@@ -148,12 +148,12 @@ public:
     /// closed loop. Source: S001.
     template <std::invocable F>
     Handle call_soon(F callback, std::source_location here = std::source_location::current()) {
-        return schedule_soon(new_handle(std::move(callback), here, nullptr));
+        return schedule_soon(std::move(callback), here, nullptr);
     }
     template <std::invocable F>
     Handle call_soon(F callback, const Context& context,
                      std::source_location here = std::source_location::current()) {
-        return schedule_soon(new_handle(std::move(callback), here, &context));
+        return schedule_soon(std::move(callback), here, &context);
     }
     /// Schedules a runnable that the caller owns. Cost: no allocation.
     void call_soon(Runnable& runnable);
@@ -164,25 +164,25 @@ public:
     TimerHandle call_later(std::chrono::duration<Rep, Period> delay, F callback,
                            std::source_location here = std::source_location::current()) {
         const TimePoint when = time() + detail::to_duration(delay);
-        return schedule_at(when, new_handle(std::move(callback), here, nullptr));
+        return schedule_at(when, std::move(callback), here, nullptr);
     }
     template <class Rep, class Period, std::invocable F>
     TimerHandle call_later(std::chrono::duration<Rep, Period> delay, F callback,
                            const Context& context,
                            std::source_location here = std::source_location::current()) {
         const TimePoint when = time() + detail::to_duration(delay);
-        return schedule_at(when, new_handle(std::move(callback), here, &context));
+        return schedule_at(when, std::move(callback), here, &context);
     }
     /// Calls `callback()` at a time on the loop's clock.
     template <std::invocable F>
     TimerHandle call_at(TimePoint when, F callback,
                         std::source_location here = std::source_location::current()) {
-        return schedule_at(when, new_handle(std::move(callback), here, nullptr));
+        return schedule_at(when, std::move(callback), here, nullptr);
     }
     template <std::invocable F>
     TimerHandle call_at(TimePoint when, F callback, const Context& context,
                         std::source_location here = std::source_location::current()) {
-        return schedule_at(when, new_handle(std::move(callback), here, &context));
+        return schedule_at(when, std::move(callback), here, &context);
     }
 
     /// As call_soon, from any thread or from a signal-free foreign context; wakes the loop. Calls
@@ -292,28 +292,53 @@ private:
         }
     }
 
+    // What can fail comes before the new handle, whose one reference is the scheduler's.
     template <class F>
     detail::HandleState* new_handle(F callback, std::source_location here, const Context* context) {
         detail::check_callback<F>();
-        auto* handle = new detail::HandleStateOf<F>(std::move(callback));
+        auto* handle = new detail::HandleStateOf<F>(*this, std::move(callback));
         handle->created_at = here;
         handle->context = context != nullptr ? detail::ContextAccess::data(*context)
                                              : detail::copy_current_context();
         return handle;
     }
-    Handle schedule_soon(detail::HandleState* owned);
-    TimerHandle schedule_at(TimePoint when, detail::HandleState* owned);
+    template <class F>
+    Handle schedule_soon(F callback, std::source_location here, const Context* context) {
+        check_usable();
+        if (intake_waiting_.load(std::memory_order_acquire)) [[unlikely]] {
+            drain_intake();  // what another thread scheduled before must run before
+        }
+        detail::HandleState* const handle = new_handle(std::move(callback), here, context);
+        ready_.push_back(*handle);
+        return Handle(handle);
+    }
+    template <class F>
+    TimerHandle schedule_at(TimePoint when, F callback, std::source_location here,
+                            const Context* context) {
+        check_usable();
+        scheduled_.reserve_one();
+        detail::HandleState* const handle = new_handle(std::move(callback), here, context);
+        handle->when = when;
+        scheduled_.push(when, *handle);
+        return TimerHandle(handle);
+    }
     ThreadSafeHandle schedule_threadsafe(detail::ThreadSafeState* owned);
     void watch(int fd, IoDirection direction, detail::HandleState* owned);
     bool unwatch(int fd, IoDirection direction) noexcept;
 
+    // Refuses a closed loop and, in debug mode, another thread than the loop's.
+    void check_usable() const {
+        if (closed_ || debug_) [[unlikely]] {
+            check_closely();
+        }
+    }
+    void check_closely() const;
     void check_open() const {
         if (closed_) [[unlikely]] {
             throw_closed();
         }
     }
     [[noreturn]] static void throw_closed();
-    void check_thread() const;
 
     struct RunScope;
     void iterate(std::optional<Duration> limit);

@@ -20,9 +20,10 @@ namespace detail {
 // One scheduled callback. Shared by the loop, while it is scheduled, and by the user's handles.
 //
 // Invariants:
-//  1. `callable` is alive until the call has run or was cancelled; the object, until the last
+//  1. The scheduler (heap, queue or watcher) holds one reference, the one it is born with.
+//  2. `callable` is alive until the call has run or was cancelled; the object, until the last
 //     reference goes.
-//  2. A cancelled call is in no heap; in the ready queue it is skipped when its turn comes.
+//  3. A cancelled call is in no heap; in the ready queue it is skipped when its turn comes.
 class ASYNCIO_API HandleState : public TimerNode, public Pooled {
 public:
     HandleState(const HandleState&) = delete;
@@ -46,14 +47,14 @@ public:
     void execute();
 
     ContextPtr context;
-    EventLoop* loop = nullptr;
+    EventLoop& loop;
     TimePoint when{};
     std::source_location created_at;
 
 protected:
     // `has_destructor`: whether destroying the callable does anything.
-    explicit HandleState(bool has_destructor) noexcept
-        : TimerNode(&HandleState::run), alive_(has_destructor) {}
+    HandleState(EventLoop& loop, bool has_destructor) noexcept
+        : TimerNode(&HandleState::run), loop(loop), alive_(has_destructor) {}
     virtual ~HandleState() = default;
     virtual void call() = 0;
     virtual void drop() noexcept = 0;
@@ -68,7 +69,7 @@ protected:
 private:
     static void run(Runnable& self, Turn turn);
 
-    std::uint32_t refs_ = 0;
+    std::uint32_t refs_ = 1;
     bool alive_;
     bool cancelled_ = false;
     bool running_ = false;
@@ -78,7 +79,8 @@ private:
 template <class F>
 class HandleStateOf final : public HandleState {
 public:
-    explicit HandleStateOf(F callable) : HandleState(!std::is_trivially_destructible_v<F>) {
+    HandleStateOf(EventLoop& loop, F callable)
+        : HandleState(loop, !std::is_trivially_destructible_v<F>) {
         std::construct_at(&callable_, std::move(callable));
     }
     ~HandleStateOf() override {
@@ -97,14 +99,16 @@ private:
 };
 
 // A call that another thread scheduled: its state is atomic, because that thread may cancel it.
-class ASYNCIO_API ThreadSafeState : public Runnable {
+class ASYNCIO_API ThreadSafeState : public Runnable, public Pooled {
 public:
     ThreadSafeState(const ThreadSafeState&) = delete;
     ThreadSafeState& operator=(const ThreadSafeState&) = delete;
 
     void retain() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept {
-        if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        // Whoever has the last reference needs no locked instruction.
+        if (refs_.load(std::memory_order_acquire) == 1 ||
+            refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
             delete this;
         }
     }
@@ -114,7 +118,6 @@ public:
 
     ContextPtr context;
     EventLoop* loop = nullptr;
-    ThreadSafeState* next_in_intake = nullptr;
 
 protected:
     ThreadSafeState() noexcept : Runnable(&ThreadSafeState::run) {}
@@ -127,9 +130,11 @@ private:
     enum class Phase : std::uint32_t { pending, running, finished, cancelled };
 
     static void run(Runnable& self, Turn turn);
+    void call_and_report();
     Phase settled_phase() noexcept;
 
-    std::atomic<std::uint32_t> refs_{1};
+    // Of the queue and of the first handle.
+    std::atomic<std::uint32_t> refs_{2};
     std::atomic<Phase> phase_{Phase::pending};
     const void* runner_ = nullptr;  // a thread's identity; written before `running` is published
 };
@@ -233,9 +238,8 @@ public:
 
 private:
     friend class EventLoop;
-    explicit ThreadSafeHandle(detail::ThreadSafeState* state) noexcept : state_(state) {
-        state_->retain();
-    }
+    // Takes over a reference.
+    explicit ThreadSafeHandle(detail::ThreadSafeState* state) noexcept : state_(state) {}
     detail::ThreadSafeState* state_ = nullptr;
 };
 

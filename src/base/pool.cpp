@@ -22,13 +22,16 @@ constexpr std::size_t list_bytes_max = std::size_t{1} << 20;
 // enough that one live block does not hold much.
 constexpr std::size_t slab_size = std::size_t{1} << 20;
 
+// New pages cost far more than blocks: so many empty slabs of a thread stay.
+constexpr std::size_t spare_slabs_max = 4;
+
 class SlabPool;
 
 // Blocks of one size, carved from the front on; returned ones are listed in `free`.
 //
 // Invariants:
 //  1. `live` counts the blocks that are in use or in some thread's free list.
-//  2. Only the owner's thread touches a slab, except `returned` and `next_returned`, which are
+//  2. Only the owner's thread touches a slab, except the `returned` ones and `next_returned`, which are
 //     guarded by returns_mutex; once the owner is abandoned the mutex guards everything.
 struct alignas(64) Slab {
     SlabPool* owner;
@@ -40,7 +43,10 @@ struct alignas(64) Slab {
     Slab* next = nullptr;  // the slabs of the same class that have room
     Slab* prev = nullptr;
     bool listed = false;
-    void* returned = nullptr;  // blocks that other threads gave back
+    // What other threads gave back, in a cache line of its own.
+    alignas(64) void* returned = nullptr;
+    void* returned_last = nullptr;
+    std::uint32_t returned_count = 0;
     Slab* next_returned = nullptr;
 
     static Slab* of(void* block) noexcept {
@@ -65,9 +71,26 @@ struct alignas(64) Slab {
         *static_cast<void**>(block) = free;
         free = block;
     }
+    void add_returned(void* block) noexcept {
+        if (returned == nullptr) {
+            returned_last = block;
+        }
+        *static_cast<void**>(block) = returned;
+        returned = block;
+        ++returned_count;
+    }
+    // Constant time: the blocks are in another processor's cache.
+    void take_returned() noexcept {
+        live -= std::exchange(returned_count, 0);
+        *static_cast<void**>(returned_last) = free;
+        free = std::exchange(returned, nullptr);
+    }
 };
 
 constinit std::mutex returns_mutex;
+
+// How many blocks go back to other threads under one lock.
+constexpr std::size_t returned_together = 64;
 
 // What a thread uses before its first allocation: always empty, takes nothing.
 constinit Pool empty_pool;
@@ -108,34 +131,31 @@ public:
     // Requires: the slab is this pool's.
     void release(Slab& slab, void* block) noexcept {
         slab.give_back(block);
+        sort_in(slab);
+    }
+
+    // Has the list of slabs tell that this one has room, or frees it when nothing of it is in use.
+    void sort_in(Slab& slab) noexcept {
         if (slab.live == 0) {
             if (slab.listed) {
                 unlist(slab);
             }
             --slab_count_;
-            std::free(&slab);
+            discard(slab);
         } else if (!slab.listed) {
             list(slab);
         }
     }
 
-    // A block comes back from another thread.
-    static void release_foreign(Slab& slab, void* block) noexcept {
+    // Gives a block of another thread's back to its owner. `pool` is this thread's, null when it is
+    // gone; its list of such blocks is full, so some of them go back under the same lock.
+    static void release_foreign(SlabPool* pool, void* block, std::size_t size_class) noexcept {
         const std::lock_guard lock(returns_mutex);
-        SlabPool* const owner = slab.owner;
-        if (owner->abandoned_) {
-            owner->release(slab, block);
-            owner->delete_if_unused();
-            return;
+        return_block(pool, block);
+        if (pool != nullptr) {
+            pool->shorten(pool->lists.classes[size_class], returned_together);
         }
-        if (slab.returned == nullptr) {
-            slab.next_returned = std::exchange(owner->returned_, &slab);
-            owner->has_returned_.store(true, std::memory_order_relaxed);
-        }
-        *static_cast<void**>(block) = slab.returned;
-        slab.returned = block;
     }
-
     // The thread ends: what the free lists hold goes back.
     static void abandon(SlabPool* pool) noexcept;
 
@@ -162,8 +182,11 @@ private:
                 return *with_room_[size_class];
             }
         }
-        void* const memory = std::aligned_alloc(slab_size, slab_size);
-        if (memory == nullptr) {
+        void* memory = spare_;
+        if (spare_ != nullptr) {
+            spare_ = spare_->next;
+            --spare_count_;
+        } else if (memory = std::aligned_alloc(slab_size, slab_size); memory == nullptr) {
             throw std::bad_alloc();
         }
         char* const begin = static_cast<char*>(memory);
@@ -176,19 +199,58 @@ private:
         return *slab;
     }
 
+    // An empty slab goes back to the system, unless it is among the few that are kept.
+    void discard(Slab& slab) noexcept {
+        if (spare_count_ < spare_slabs_max && !abandoned_) {
+            slab.next = std::exchange(spare_, &slab);
+            ++spare_count_;
+        } else {
+            std::free(&slab);
+        }
+    }
+
+    void free_spares() noexcept {
+        while (spare_ != nullptr) {
+            std::free(std::exchange(spare_, spare_->next));
+        }
+    }
+
     // Requires: returns_mutex is held.
     void collect_returned() noexcept {
         has_returned_.store(false, std::memory_order_relaxed);
         while (returned_ != nullptr) {
             Slab& slab = *returned_;
             returned_ = slab.next_returned;
-            void* block = std::exchange(slab.returned, nullptr);
-            while (block != nullptr) {
-                // The last block may free the slab, but never one before it.
-                void* const following = *static_cast<void**>(block);
-                release(slab, block);
-                block = following;
+            slab.take_returned();
+            sort_in(slab);
+        }
+    }
+
+    // Gives the first blocks of a free list back. Requires: returns_mutex is held.
+    void shorten(Pool::Class& blocks, std::size_t count_max) noexcept {
+        for (; count_max > 0 && blocks.free != nullptr; --count_max) {
+            void* const block = blocks.free;
+            blocks.free = *static_cast<void**>(block);
+            --blocks.count;
+            return_block(this, block);
+        }
+    }
+
+    // Requires: returns_mutex is held.
+    static void return_block(SlabPool* pool, void* block) noexcept {
+        Slab& slab = *Slab::of(block);
+        SlabPool* const owner = slab.owner;
+        if (owner == pool) {
+            pool->release(slab, block);
+        } else if (owner->abandoned_) {
+            owner->release(slab, block);
+            owner->delete_if_unused();
+        } else {
+            if (slab.returned == nullptr) {
+                slab.next_returned = std::exchange(owner->returned_, &slab);
+                owner->has_returned_.store(true, std::memory_order_relaxed);
             }
+            slab.add_returned(block);
         }
     }
 
@@ -217,7 +279,9 @@ private:
     }
 
     Slab* with_room_[pool_class_count] = {};
-    std::size_t slab_count_ = 0;
+    std::size_t slab_count_ = 0;  // those in use
+    Slab* spare_ = nullptr;       // empty ones
+    std::size_t spare_count_ = 0;
     std::atomic<bool> has_returned_{false};
     Slab* returned_ = nullptr;  // guarded by returns_mutex
     bool abandoned_ = false;    // guarded by returns_mutex
@@ -252,21 +316,13 @@ private:
 thread_local bool ThreadPool::ended = false;
 
 void SlabPool::abandon(SlabPool* pool) noexcept {
-    for (Pool::Class& blocks : pool->lists.classes) {
-        while (blocks.free != nullptr) {
-            void* const block = blocks.free;
-            blocks.free = *static_cast<void**>(block);
-            Slab& slab = *Slab::of(block);
-            if (slab.owner == pool) {
-                pool->release(slab, block);
-            } else {
-                release_foreign(slab, block);
-            }
-        }
-    }
     const std::lock_guard lock(returns_mutex);
+    for (Pool::Class& blocks : pool->lists.classes) {
+        pool->shorten(blocks, blocks.count);
+    }
     pool->collect_returned();
     pool->abandoned_ = true;
+    pool->free_spares();
     pool->delete_if_unused();
 }
 
@@ -290,7 +346,7 @@ void* pool_refill(std::size_t size_class) {
     return pool->allocate(size_class);
 }
 
-void pool_drain(void* block, std::size_t) noexcept {
+void pool_drain(void* block, std::size_t size_class) noexcept {
     if (!recycling_allowed()) {
         std::free(block);
         return;
@@ -300,7 +356,7 @@ void pool_drain(void* block, std::size_t) noexcept {
     if (slab.owner == pool) {
         pool->release(slab, block);
     } else {
-        SlabPool::release_foreign(slab, block);
+        SlabPool::release_foreign(pool, block, size_class);
     }
 }
 

@@ -46,11 +46,8 @@ inline void TimerHeap::sift_up(std::size_t index, TimePoint when, std::uint64_t 
     node->heap_index_ = static_cast<std::uint32_t>(index);
 }
 
-void TimerHeap::push(TimePoint when, TimerNode& node) {
-    ASYNCIO_ASSERT(!node.armed());
-    if (size_ == capacity_) [[unlikely]] {
-        grow();
-    }
+void TimerHeap::push(TimePoint when, TimerNode& node) noexcept {
+    ASYNCIO_ASSERT(!node.armed() && size_ < capacity_);
     sift_up(size_++, when, sequence_++, &node);
 }
 

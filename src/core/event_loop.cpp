@@ -386,49 +386,25 @@ void EventLoop::run_timed(Runnable& runnable) {
 
 // ---- scheduling
 
-void EventLoop::check_thread() const {
-    if (debug_ && running_ && thread_ != detail::this_thread()) {
+void EventLoop::check_closely() const {
+    check_open();
+    if (running_ && thread_ != detail::this_thread()) {
         throw RuntimeError(
             "Non-thread-safe operation invoked on an event loop other than the current one: use "
             "call_soon_threadsafe() from other threads");
     }
 }
 
-Handle EventLoop::schedule_soon(detail::HandleState* owned) {
-    const Handle handle(owned);
-    check_open();
-    check_thread();
-    if (intake_waiting_.load(std::memory_order_acquire)) [[unlikely]] {
-        drain_intake();  // what another thread scheduled before must run before
-    }
-    owned->loop = this;
-    owned->retain();
-    ready_.push_back(*owned);
-    return handle;
-}
-
 void EventLoop::call_soon(Runnable& runnable) {
-    check_open();
-    check_thread();
+    check_usable();
     if (runnable.scheduled()) {
         throw RuntimeError("this Runnable is scheduled already; wait until it has run");
     }
     ready_.push_back(runnable);
 }
 
-TimerHandle EventLoop::schedule_at(TimePoint when, detail::HandleState* owned) {
-    const TimerHandle handle(owned);
-    check_open();
-    check_thread();
-    owned->loop = this;
-    owned->when = when;
-    scheduled_.push(when, *owned);
-    owned->retain();
-    return handle;
-}
-
 ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) {
-    const ThreadSafeHandle handle(owned);  // with the object's own reference: the queue's
+    ThreadSafeHandle handle(owned);
     owned->loop = this;
     if (detail::thread_state.running_loop == this) {
         // From the loop's own thread: in line with its other calls.
@@ -442,10 +418,7 @@ ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) 
         }
         return handle;
     }
-    const bool added = intake_->add(*owned, [this] {
-        intake_waiting_.store(true, std::memory_order_release);
-        poller_->wake();
-    });
+    const bool added = intake_->add(*owned, intake_waiting_, [this] { poller_->wake(); });
     if (!added) {
         owned->release();
         throw_closed();
@@ -454,11 +427,7 @@ ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) 
 }
 
 void EventLoop::drain_intake() {
-    detail::ThreadSafeState* state =
-        intake_->take([this] { intake_waiting_.store(false, std::memory_order_relaxed); });
-    while (state != nullptr) {
-        ready_.push_back(*std::exchange(state, state->next_in_intake));
-    }
+    intake_->take(ready_, [this] { intake_waiting_.store(false, std::memory_order_relaxed); });
     for (int count = interrupts_.exchange(0); count > 0; --count) {
         ++interrupts_due_;
         call_soon([this] {
@@ -581,8 +550,7 @@ EventLoop* get_running_loop_or_null() noexcept { return detail::thread_state.run
 namespace detail {
 
 void LoopAccess::admit_task(EventLoop& loop, TaskOptions& options) {
-    loop.check_open();
-    loop.check_thread();
+    loop.check_usable();
     if (loop.intake_waiting_.load(std::memory_order_acquire)) {
         loop.drain_intake();  // what another thread scheduled before must run before
     }

@@ -8,7 +8,7 @@ namespace detail {
 void HandleState::cancel() noexcept {
     if (armed()) [[likely]] {
         cancelled_ = true;
-        loop->scheduled_.remove(*this);
+        loop.scheduled_.remove(*this);
         drop_once();
         release();  // the heap's reference
         return;
@@ -53,7 +53,7 @@ void HandleState::execute() {
         report.exception = std::current_exception();
         report.handle = Handle(this);
         report.created_at = created_at;
-        loop->call_exception_handler(report);
+        loop.call_exception_handler(report);
     }
     running_ = false;
 }
@@ -84,9 +84,16 @@ void ThreadSafeState::run(Runnable& self, Turn turn) {
         ThreadSafeState& state;
         ~Reference() { state.release(); }
     } const reference{state};
+    if (turn == Turn::discard) {
+        return;
+    }
+    if (state.refs_.load(std::memory_order_acquire) == 1) {
+        state.call_and_report();  // without a handle there is nobody to cancel it
+        return;
+    }
     state.runner_ = this_thread();
     Phase expected = Phase::pending;
-    if (turn == Turn::discard || !state.phase_.compare_exchange_strong(expected, Phase::running)) {
+    if (!state.phase_.compare_exchange_strong(expected, Phase::running)) {
         return;
     }
     struct Running {
@@ -96,16 +103,20 @@ void ThreadSafeState::run(Runnable& self, Turn turn) {
             state.phase_.notify_all();
         }
     } const running{state};
-    const ContextScope scope(state.context);
+    state.call_and_report();
+}
+
+void ThreadSafeState::call_and_report() {
+    const ContextScope scope(context);
     try {
-        state.call();
+        call();
     } catch (const LoopBreak&) {
         throw;
     } catch (...) {
         ErrorContext report;
         report.message = "Exception in callback from another thread";
         report.exception = std::current_exception();
-        state.loop->call_exception_handler(report);
+        loop->call_exception_handler(report);
     }
 }
 

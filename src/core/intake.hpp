@@ -3,55 +3,68 @@
 
 #include <asyncio/handle.hpp>
 
+#include <atomic>
 #include <mutex>
-#include <utility>
+#include <thread>
 
 namespace asyncio::inline v0 {
 namespace detail {
 
 // Invariants:
-//  1. The list is linked through `next_in_intake`, oldest first; `last_` is valid unless it is
-//     empty. Each element is owned by the list.
+//  1. Each element is owned by the list: what it holds is one of its references.
 //  2. After `close` it stays empty.
 //
 // Any thread, except `take` and `close`, which belong to the loop's.
 class Intake {
 public:
-    // False if the list is closed. `on_first` is called under the lock when the list was empty, so
-    // that the loop cannot be closed meanwhile.
-    template <class OnFirst>
-    [[nodiscard]] bool add(ThreadSafeState& state, OnFirst on_first) {
-        const std::lock_guard lock(mutex_);
-        if (closed_) {
-            return false;
+    // False if the list is closed. When the list was empty, sets `waiting` and calls `wake`:
+    // without the lock, for which the woken thread would have to wait at once.
+    template <class Wake>
+    [[nodiscard]] bool add(ThreadSafeState& state, std::atomic<bool>& waiting, Wake wake) {
+        bool was_empty = false;
+        {
+            const std::lock_guard lock(mutex_);
+            if (closed_) {
+                return false;
+            }
+            was_empty = calls_.empty();
+            calls_.push_back(state);
+            if (was_empty) {
+                waiting.store(true, std::memory_order_release);
+                waking_.fetch_add(1, std::memory_order_relaxed);
+            }
         }
-        const bool was_empty = first_ == nullptr;
-        (was_empty ? first_ : last_->next_in_intake) = &state;
-        last_ = &state;
         if (was_empty) {
-            on_first();
+            wake();
+            waking_.fetch_sub(1, std::memory_order_release);
         }
         return true;
     }
 
-    // Gives the whole list away; `before` runs under the lock.
+    // Moves all calls behind those in `ready`; `before` runs under the lock. Constant time.
     template <class Before>
-    ThreadSafeState* take(Before before) {
+    void take(IntrusiveList<Runnable>& ready, Before before) {
         const std::lock_guard lock(mutex_);
         before();
-        return std::exchange(first_, nullptr);
+        ready.splice_back(calls_);
     }
 
+    // Returns when no other thread wakes the loop any more.
     void close() {
-        const std::lock_guard lock(mutex_);
-        closed_ = true;
+        {
+            const std::lock_guard lock(mutex_);
+            closed_ = true;
+        }
+        while (waking_.load(std::memory_order_acquire) != 0) {
+            std::this_thread::yield();
+        }
     }
 
 private:
     std::mutex mutex_;
-    ThreadSafeState* first_ = nullptr;
-    ThreadSafeState* last_ = nullptr;
+    IntrusiveList<Runnable> calls_;
     bool closed_ = false;
+    std::atomic<int> waking_{0};  // threads inside `wake`
 };
 
 }  // namespace detail

@@ -17,7 +17,9 @@ namespace detail {
 
 void SleepTimer::arm(Duration delay) {
     EventLoop& loop = driver()->loop();
-    LoopAccess::timers(loop).push(loop.time() + delay, *this);
+    TimerHeap& timers = LoopAccess::timers(loop);
+    timers.reserve_one();
+    timers.push(loop.time() + delay, *this);
 }
 
 void SleepTimer::disarm() noexcept {

@@ -21,7 +21,7 @@ public:
     }
 
     void detach() noexcept override {
-        handle_->loop->poller().cancel(*this);
+        handle_->loop.poller().cancel(*this);
         delete this;
     }
 
@@ -46,11 +46,8 @@ private:
 }  // namespace
 
 void EventLoop::watch(int fd, IoDirection direction, detail::HandleState* owned) {
-    owned->retain();
-    owned->loop = this;
     auto watcher = std::make_unique<Watcher>(fd, direction, owned);
-    check_open();
-    check_thread();
+    check_usable();
     unwatch(fd, direction);
     poller_->start(*watcher);
     composites_.push_back(*watcher.release());

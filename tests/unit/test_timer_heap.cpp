@@ -20,11 +20,17 @@ struct Timer : asyncio::detail::TimerNode {
     Timer() : TimerNode(nullptr) {}
 };
 
+void push(TimerHeap& heap, TimePoint when, Timer& timer) {
+    heap.reserve_one();
+    heap.push(when, timer);
+}
+
 // The heap, and beside it what it should hold: deadlines, the older of equal ones in front.
 class CheckedHeap {
 public:
     void push(TimePoint when) {
         auto timer = std::make_unique<Timer>();
+        heap.reserve_one();
         heap.push(when, *timer);
         expected_.emplace(std::pair(when, sequence_++), std::move(timer));
     }
@@ -99,9 +105,9 @@ TEST(TimerHeap, the_ends_of_time_are_in_order) {
     Timer first;
     Timer middle;
     Timer last;
-    heap.push(TimePoint::max(), last);
-    heap.push(TimePoint::min(), first);
-    heap.push(TimePoint(), middle);
+    push(heap, TimePoint::max(), last);
+    push(heap, TimePoint::min(), first);
+    push(heap, TimePoint(), middle);
     heap.check();
     EXPECT_EQ(&heap.pop(), &first);
     EXPECT_EQ(&heap.pop(), &middle);
@@ -113,13 +119,13 @@ TEST(TimerHeap, a_timer_may_be_pushed_again_after_it_left) {
     TimerHeap heap;
     Timer timer;
     Timer other;
-    heap.push(TimePoint(1s), timer);
-    heap.push(TimePoint(2s), other);
+    push(heap, TimePoint(1s), timer);
+    push(heap, TimePoint(2s), other);
     heap.remove(timer);
-    heap.push(TimePoint(3s), timer);
+    push(heap, TimePoint(3s), timer);
     heap.check();
     EXPECT_EQ(&heap.pop(), &other);
-    heap.push(TimePoint(3s), other);
+    push(heap, TimePoint(3s), other);
     EXPECT_EQ(&heap.pop(), &timer) << "the older of equal deadlines";
     EXPECT_EQ(&heap.pop(), &other);
 }

@@ -38,7 +38,14 @@ public:
     TimePoint earliest() const noexcept { return entries_[0].when; }
     TimePoint when(const TimerNode& node) const noexcept { return entries_[node.heap_index_].when; }
 
-    void push(TimePoint when, TimerNode& node);
+    // Makes room, so that the next push does not fail.
+    void reserve_one() {
+        if (size_ == capacity_) [[unlikely]] {
+            grow();
+        }
+    }
+    // Requires: reserve_one().
+    void push(TimePoint when, TimerNode& node) noexcept;
     void remove(TimerNode& node) noexcept;
     TimerNode& pop() noexcept;
     void check() const noexcept;
