@@ -45,11 +45,15 @@ public:
     const std::string& url() const noexcept { return url_; }
     /// The text without the URL.
     const std::string& problem() const noexcept { return problem_; }
+    /// The URLs that had redirected until then, in order.
+    const std::vector<std::string>& history() const noexcept { return history_; }
 
 private:
+    friend class detail::Session;
     ErrorKind kind_;
     std::string url_;
     std::string problem_;
+    std::vector<std::string> history_;
 };
 
 /// A fetch that took too long. Catch it as asyncio::TimeoutError, as every deadline.
@@ -60,10 +64,14 @@ public:
 
     const std::string& url() const noexcept { return url_; }
     const std::string& problem() const noexcept { return problem_; }
+    /// As Error::history.
+    const std::vector<std::string>& history() const noexcept { return history_; }
 
 private:
+    friend class detail::Session;
     std::string url_;
     std::string problem_;
+    std::vector<std::string> history_;
 };
 
 /// Header fields in the order in which they came; names compare without regard to case.
@@ -107,12 +115,15 @@ struct Timings {
 /// An answer, whatever its status.
 struct ASYNCIO_API Response {
     int status = 0;
-    /// "Not Found"; empty over HTTP/2.
+    /// "Not Found", at most 200 bytes of it; empty over HTTP/2.
     std::string reason;
     /// "1.0", "1.1" or "2".
     std::string http_version;
     Headers headers;
-    /// Decompressed. Empty if the request has a sink.
+    /// Decompressed. Empty if the request has a sink. A compressed body that ends early is noticed
+    /// by its Content-Length or its last chunk only: libcurl does not tell whether the compressed
+    /// data itself were complete, so a server that cuts them off and counts what is left is
+    /// believed.
     std::string body;
     /// Bytes of the decompressed body, also of one that went to a sink.
     std::uint64_t body_size = 0;
@@ -166,11 +177,14 @@ public:
     Request& header(std::string name, std::string value) &;
     /// Sent as it is; no Content-Type is made up for it.
     Request& body(std::string body) &;
-    /// For everything from the call to the last byte; zero or less for no limit.
+    /// For everything from the name lookup to the last byte, with all redirects; zero or less for
+    /// no limit. Waiting for the client's limits does not count: that ends with the fetches in
+    /// front, and these have time limits of their own. To limit it, too, cancel the fetch.
     Request& timeout(Duration timeout) &;
     /// For looking up the name, and again for TCP and TLS; zero or less for no limit.
     Request& connect_timeout(Duration timeout) &;
-    /// At most so many bytes of body, after decompression.
+    /// At most so many bytes of body, after decompression. Bodies of redirects that are followed do
+    /// not count, and are not read beyond 64 KiB: their connections are closed instead.
     Request& max_size(std::uint64_t bytes) &;
     /// More are an error; with 0 none is followed, and the answer that redirects is the result.
     Request& max_redirects(int redirects) &;
@@ -232,9 +246,10 @@ public:
 
     /// Fetches a URL, following redirects of status 301, 302, 303, 307 and 308 to http and https.
     /// Credentials are not sent on to another scheme, host or port. An answer is a result, whatever
-    /// its status. Fetches wait for the client's limits in the order of their calls.
+    /// its status. Fetches wait for the client's limits in the order of their calls; one that is
+    /// redirected keeps its place, and is the next if it goes on to another host.
     ///
-    /// Raises: Error, or TimeoutError. Cancel safety: the transfer is removed at once and its
+    /// Raises: Error, or TimeoutError; ValueError for a HEAD request with a body. Cancel safety: the transfer is removed at once and its
     /// connection closed; the server may have got the request, wholly or in part.
     Coro<Response> fetch(Request request);
 

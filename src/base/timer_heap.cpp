@@ -25,30 +25,24 @@ void TimerHeap::grow() {
     capacity_ = capacity;
 }
 
-// Takes the entry apart, so that it stays in registers: writing it to memory field by field and
-// copying it as a whole afterwards would stall the processor.
-inline void TimerHeap::sift_up(std::size_t index, TimePoint when, std::uint64_t sequence,
-                               TimerNode* node) noexcept {
+inline void TimerHeap::sift_up(std::size_t index, Entry entry) noexcept {
     Entry* const entries = entries_.get();
     while (index > 0) {
         const std::size_t parent = (index - 1) / arity;
-        const Entry& above = entries[parent];
-        if (above.when < when || (above.when == when && above.sequence < sequence)) [[likely]] {
+        const Entry above = entries[parent];
+        if (!entry.before(above)) [[likely]] {
             break;
         }
         place(entries, index, above);
         index = parent;
     }
-    Entry& target = entries[index];
-    target.when = when;
-    target.sequence = sequence;
-    target.node = node;
-    node->heap_index_ = static_cast<std::uint32_t>(index);
+    place(entries, index, entry);
 }
 
 void TimerHeap::push(TimePoint when, TimerNode& node) noexcept {
     ASYNCIO_ASSERT(!node.armed() && size_ < capacity_);
-    sift_up(size_++, when, sequence_++, &node);
+    node.sequence_ = sequence_++;
+    sift_up(size_++, {when, &node});
 }
 
 void TimerHeap::remove(TimerNode& node) noexcept {
@@ -59,9 +53,9 @@ void TimerHeap::remove(TimerNode& node) noexcept {
     if (index == size_) {
         return;
     }
-    const Entry& last = entries_[size_];
+    const Entry last = entries_[size_];
     if (index > 0 && last.before(entries_[(index - 1) / arity])) {
-        sift_up(index, last.when, last.sequence, last.node);
+        sift_up(index, last);
     } else {
         sift_down(index, last);
     }
@@ -73,19 +67,27 @@ TimerNode& TimerHeap::pop() noexcept {
     return node;
 }
 
-void TimerHeap::sift_down(std::size_t index, const Entry& entry) noexcept {
+void TimerHeap::sift_down(std::size_t index, Entry entry) noexcept {
     Entry* const entries = entries_.get();
     const std::size_t size = size_;
+    const auto lesser = [entries](std::size_t a, std::size_t b) {
+        return entries[b].before(entries[a]) ? b : a;
+    };
     for (;;) {
         const std::size_t first = index * arity + 1;
-        if (first >= size) {
-            break;
-        }
         std::size_t least = first;
-        const std::size_t end = std::min(first + arity, size);
-        for (std::size_t child = first + 1; child < end; ++child) {
-            if (entries[child].before(entries[least])) {
-                least = child;
+        if (first + arity <= size) [[likely]] {
+            // The four grandchildren's lines: one of them is next.
+            const Entry* const below = &entries[first * arity + 1];
+            for (std::size_t i = 0; i < arity; ++i) {
+                __builtin_prefetch(below + i * arity);
+            }
+            least = lesser(lesser(first, first + 1), lesser(first + 2, first + 3));
+        } else if (first >= size) {
+            break;
+        } else {
+            for (std::size_t child = first + 1; child < size; ++child) {
+                least = lesser(least, child);
             }
         }
         if (!entries[least].before(entry)) {

@@ -5,8 +5,10 @@ namespace asyncio::inline v0 {
 namespace http {
 namespace detail {
 
-Admission::Ticket::Ticket(Admission& admission, Exchange& exchange, const std::string& origin)
-    : Step(exchange), admission_(admission), origin_(admission.use(origin)) {}
+Admission::Ticket::Ticket(Admission& admission, Exchange& exchange, const std::string& origin,
+                          Slot previous)
+    : Step(exchange), admission_(admission), origin_(admission.use(origin)),
+      previous_(std::move(previous)) {}
 
 Admission::Ticket::~Ticket() {
     if (!done()) {
@@ -23,11 +25,29 @@ bool Admission::Ticket::await_ready() noexcept {
     if (exchange().aborted()) {
         return true;
     }
+    is_first_ = previous_.admission_ != nullptr;
+    if (is_first_) {
+        previous_.admission_ = nullptr;
+        admission_.vacate(*previous_.origin_);
+    }
     granted_ = admission_.active_ < admission_.limit_ && admission_.has_room(origin_);
     if (granted_) {
         admission_.occupy(origin_);
+        admission_.admit();
     }
     return granted_;
+}
+
+void Admission::Ticket::join_line() noexcept {
+    if (is_first_) {
+        // The previous slot left room in total, so it is the origin that is full.
+        asyncio::detail::IntrusiveList<Ticket> first;
+        first.push_back(*this);
+        origin_.line.splice_front(first);
+    } else {
+        admission_.line_.push_back(*this);
+    }
+    admission_.admit();
 }
 
 Admission::Slot Admission::Ticket::await_resume() {
@@ -54,6 +74,11 @@ void Admission::unuse(Origin& origin) noexcept {
 }
 
 void Admission::release(Origin& origin) noexcept {
+    vacate(origin);
+    admit();
+}
+
+void Admission::vacate(Origin& origin) noexcept {
     --active_;
     --origin.active;
     if (!origin.line.empty()) {
@@ -63,7 +88,6 @@ void Admission::release(Origin& origin) noexcept {
         line_.splice_front(first);
     }
     unuse(origin);
-    admit();
 }
 
 void Admission::admit() noexcept {

@@ -8,6 +8,7 @@
 #include "http/exchange.hpp"
 
 #include <unordered_map>
+#include <utility>
 
 namespace asyncio::inline v0 {
 namespace http {
@@ -34,7 +35,11 @@ public:
         Slot() noexcept = default;
         Slot(Slot&& other) noexcept
             : admission_(std::exchange(other.admission_, nullptr)), origin_(other.origin_) {}
-        Slot& operator=(Slot&&) = delete;
+        Slot& operator=(Slot&& other) noexcept {
+            std::swap(admission_, other.admission_);
+            std::swap(origin_, other.origin_);
+            return *this;
+        }
         ~Slot() {
             if (admission_ != nullptr) {
                 admission_->release(*origin_);
@@ -52,15 +57,14 @@ public:
     /// What `enter` returns: an awaiter of a Slot.
     class Ticket final : public Step, public asyncio::detail::ListNode {
     public:
-        Ticket(Admission& admission, Exchange& exchange, const std::string& origin);
+        Ticket(Admission& admission, Exchange& exchange, const std::string& origin, Slot previous);
         ~Ticket();
 
         bool await_ready() noexcept;
         template <class P>
         void await_suspend(std::coroutine_handle<P> handle) noexcept {
             begin(handle, WaitKind::primitive);
-            admission_.line_.push_back(*this);
-            admission_.admit();
+            join_line();
         }
         Slot await_resume();
 
@@ -69,14 +73,22 @@ public:
     private:
         friend class Admission;
         void leave() noexcept override;
+        void join_line() noexcept;
 
         Admission& admission_;
         Origin& origin_;
+        Slot previous_;
         bool granted_ = false;
+        bool is_first_ = false;
     };
 
     Ticket enter(Exchange& exchange, const std::string& origin) {
-        return Ticket(*this, exchange, origin);
+        return Ticket(*this, exchange, origin, Slot());
+    }
+    /// Whoever gives back a previous slot in the same breath, as a fetch that is redirected to
+    /// another origin does, goes to the front of the line: its turn has come already.
+    Ticket enter_next(Exchange& exchange, const std::string& origin, Slot previous) {
+        return Ticket(*this, exchange, origin, std::move(previous));
     }
 
 private:
@@ -97,6 +109,8 @@ private:
     Origin& use(const std::string& name);
     void unuse(Origin& origin) noexcept;
     void release(Origin& origin) noexcept;
+    // `release` without giving the room to anybody yet.
+    void vacate(Origin& origin) noexcept;
     // Gives slots to whoever is first in line and may have one.
     void admit() noexcept;
 

@@ -3,6 +3,8 @@
 
 #include <asyncio/http.hpp>
 
+#include "http/text.hpp"
+
 #include <netdb.h>
 
 #include <cerrno>
@@ -103,9 +105,8 @@ std::exception_ptr transfer_exception(const std::string& url, const Failure& fai
                                   ": the host does not answer, or needs a longer connect_timeout"));
     }
     Failure known = failure;
-    if (known.words.empty()) {
-        known.words = curl_easy_strerror(known.code);
-    }
+    known.words = failure.words.empty() ? curl_easy_strerror(known.code)
+                                        : printable(failure.words);  // parts are the server's
     Explanation explanation = explain(known);
     return std::make_exception_ptr(Error(explanation.kind, url, std::move(explanation.problem)));
 }

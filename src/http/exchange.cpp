@@ -5,6 +5,8 @@
 
 #include "http/error.hpp"
 
+#include <algorithm>
+
 namespace asyncio::inline v0 {
 namespace http {
 namespace detail {
@@ -30,10 +32,18 @@ void Exchange::time_out(Duration after) noexcept {
     }
 }
 
-Limit::Limit(Exchange& exchange, Duration after) {
-    if (after > Duration::zero()) {
-        timer_ = exchange.loop().call_later(
-            after, [&exchange, after]() noexcept { exchange.time_out(after); });
+void Limit::start() {
+    if (after_ > Duration::zero()) {
+        started_ = exchange_.loop().time();
+        timer_ = exchange_.loop().call_later(left_,
+                                             [this]() noexcept { exchange_.time_out(after_); });
+    }
+}
+
+void Limit::stop() {
+    if (after_ > Duration::zero()) {
+        timer_.cancel();
+        left_ = std::max(left_ - (exchange_.loop().time() - started_), Duration::zero());
     }
 }
 

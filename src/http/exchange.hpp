@@ -40,15 +40,25 @@ private:
     std::exception_ptr error_;
 };
 
-/// Ends an exchange that takes longer than this object lives. Zero or less: no limit.
+/// Ends an exchange once it has run for so long between `start` and `stop`. Zero or less: no limit.
 class Limit {
 public:
-    Limit(Exchange& exchange, Duration after);
+    Limit(Exchange& exchange, Duration after)
+        : exchange_(exchange), after_(after), left_(after) {}
     Limit(const Limit&) = delete;
     Limit& operator=(const Limit&) = delete;
     ~Limit() { timer_.cancel(); }
 
+    /// Requires: not running.
+    void start();
+    /// What has run so far stays counted.
+    void stop();
+
 private:
+    Exchange& exchange_;
+    const Duration after_;
+    Duration left_;
+    TimePoint started_{};
     TimerHandle timer_;
 };
 

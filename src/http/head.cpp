@@ -1,13 +1,19 @@
 // Status lines and header fields.
 #include "http/head.hpp"
 
+#include "http/text.hpp"
+
 #include <charconv>
+#include <limits>
 
 namespace asyncio::inline v0 {
 namespace http {
 namespace detail {
 
 namespace {
+
+// A server may send any number of bytes there; a few words are of use.
+constexpr std::size_t reason_size_max = 200;
 
 std::string_view trimmed(std::string_view text) noexcept {
     constexpr std::string_view blank = " \t\r\n";
@@ -54,7 +60,9 @@ void Head::take_status(std::string_view line) {
     line = trimmed(line.substr(space));
     response.status = 0;
     const auto end = std::from_chars(line.data(), line.data() + line.size(), response.status).ptr;
-    response.reason = trimmed(line.substr(static_cast<std::size_t>(end - line.data())));
+    response.reason =
+        shortened(trimmed(line.substr(static_cast<std::size_t>(end - line.data()))),
+                  reason_size_max);
 }
 
 void Head::take_field(std::string_view line) {
@@ -81,6 +89,19 @@ bool Head::is_redirect(const Response& response) noexcept {
     default:
         return false;
     }
+}
+
+std::uint64_t Head::announced_size(const Response& response) noexcept {
+    // The announcement does not hold for answers without a body, nor beside chunks.
+    if (response.status == 204 || response.status == 304 ||
+        response.headers.contains("Transfer-Encoding")) {
+        return 0;
+    }
+    const std::string_view text = response.headers.get("Content-Length");
+    std::uint64_t size = 0;
+    const auto outcome = std::from_chars(text.data(), text.data() + text.size(), size);
+    return outcome.ec == std::errc::result_out_of_range ? std::numeric_limits<std::uint64_t>::max()
+                                                        : size;
 }
 
 void Head::throw_too_large(const std::string& what) const {

@@ -20,6 +20,8 @@ public:
     bool complete() const noexcept { return complete_; }
     /// Whether an answer is a redirect that names its target.
     static bool is_redirect(const Response& response) noexcept;
+    /// The size of the body as the header announces it, before decompression; 0 if it does not.
+    static std::uint64_t announced_size(const Response& response) noexcept;
 
     Response response;
 

@@ -1,6 +1,8 @@
 // Requests and responses: what the public classes check and look up.
 #include <asyncio/http.hpp>
 
+#include "http/text.hpp"
+
 #include <algorithm>
 
 namespace asyncio::inline v0 {
@@ -135,7 +137,7 @@ void Response::raise_for_status() const {
     if (!ok()) {
         throw Error(ErrorKind::bad_status, url,
                     "the server answered " + std::to_string(status) +
-                        (reason.empty() ? std::string() : " " + reason));
+                        (reason.empty() ? std::string() : " " + detail::printable(reason)));
     }
 }
 

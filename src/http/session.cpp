@@ -3,6 +3,7 @@
 
 #include <asyncio/detail/task_impl.hpp>
 
+#include "http/text.hpp"
 #include "http/transfer.hpp"
 
 #include <algorithm>
@@ -15,10 +16,12 @@ namespace {
 
 // The error's text names so many stations of a chain of redirects.
 constexpr std::size_t stations_max = 6;
+// And so many bytes of each, as it is the server that chooses them.
+constexpr std::size_t station_size_max = 200;
 
 std::string chain(std::vector<std::string>::const_iterator first,
                   std::vector<std::string>::const_iterator last) {
-    std::string text = *first;
+    std::string text = shortened(*first, station_size_max);
     const auto length = last - first;
     constexpr auto shown_max = static_cast<std::ptrdiff_t>(stations_max);
     if (length > shown_max) {
@@ -26,14 +29,14 @@ std::string chain(std::vector<std::string>::const_iterator first,
         first = last - shown_max;
     }
     while (++first != last) {
-        text += " -> " + *first;
+        text += " -> " + shortened(*first, station_size_max);
     }
     return text;
 }
 
 // `history` ends with the redirect that is one too many.
-[[noreturn]] void throw_too_many(const std::string& url, std::vector<std::string> history,
-                                 const std::string& next) {
+[[noreturn]] void throw_too_many(std::vector<std::string> history, const std::string& next) {
+    const std::string url = history.front();
     const std::string count = std::to_string(history.size() - 1);
     const auto again = std::find(history.rbegin(), history.rend(), next);
     const bool is_loop = again != history.rend();
@@ -137,32 +140,56 @@ Coro<Response> Session::fetch(std::shared_ptr<Session> session, Request request)
     if (session->is_closed_) {
         throw_closed(url.shown);
     }
-    const TimePoint begun = session->loop_.time();
-    const ClientOptions& options = session->options_;
-    Exchange exchange(session->loop_, url.shown);
-    session->exchanges_.push_back(exchange);
-    const Limit deadline(exchange, parameters.timeout.value_or(options.timeout));
-    const int redirects_max = parameters.max_redirects.value_or(options.max_redirects);
     if (parameters.method.empty()) {
         parameters.method = parameters.body ? "POST" : "GET";
     }
-
+    if (parameters.method == "HEAD" && parameters.body) {
+        throw ValueError("a HEAD request has no body: servers would wait for the next request "
+                         "where they see it; leave it out, or use another method");
+    }
+    const TimePoint begun = session->loop_.time();
+    Exchange exchange(session->loop_, url.shown);
+    session->exchanges_.push_back(exchange);
     std::vector<std::string> history;
+    try {
+        Response response = co_await session->follow(exchange, parameters, url, history);
+        response.history = std::move(history);
+        response.timings.total = session->loop_.time() - begun;
+        co_return response;
+    } catch (Error& error) {
+        error.history_ = std::move(history);
+        throw;
+    } catch (TimeoutError& error) {
+        error.history_ = std::move(history);
+        throw;
+    }
+}
+
+Coro<Response> Session::follow(Exchange& exchange, Parameters& parameters, Url& url,
+                               std::vector<std::string>& history) {
+    const int redirects_max = parameters.max_redirects.value_or(options_.max_redirects);
+    Limit deadline(exchange, parameters.timeout.value_or(options_.timeout));
+    Admission::Slot slot = co_await admission_.enter(exchange, url.origin);
+    deadline.start();
     while (true) {
-        Response response = co_await session->transfer(exchange, parameters, url);
+        Response response = co_await transfer(exchange, parameters, url);
         if (redirects_max <= 0 || !Head::is_redirect(response)) {
-            response.history = std::move(history);
-            response.timings.total = session->loop_.time() - begun;
             co_return response;
         }
         Url next = url.resolve(std::string(response.headers.get("Location")));
         history.push_back(std::move(url.shown));
         if (history.size() > static_cast<std::size_t>(redirects_max)) {
-            throw_too_many(parameters.url, std::move(history), next.shown);
+            throw_too_many(history, next.shown);
         }
-        redirect(parameters, response.status, next.same_origin(url));
+        const bool same_origin = next.same_origin(url);
+        redirect(parameters, response.status, same_origin);
         url = std::move(next);
         exchange.set_url(url.shown);
+        if (!same_origin) {
+            deadline.stop();
+            slot = co_await admission_.enter_next(exchange, url.origin, std::move(slot));
+            deadline.start();
+        }
     }
 }
 
@@ -171,11 +198,11 @@ Coro<Response> Session::transfer(Exchange& exchange, const Parameters& parameter
     const TimePoint begun = loop_.time();
     std::string addresses;
     if (!url.is_address()) {
-        const Limit limit(exchange, connect_timeout);
+        Limit limit(exchange, connect_timeout);
+        limit.start();
         addresses = co_await resolver_.lookup(exchange, url.lookup_name);
     }
     const Duration name_lookup = loop_.time() - begun;
-    const Admission::Slot slot = co_await admission_.enter(exchange, url.origin);
     const Job job{
         .url = url,
         .parameters = parameters,

@@ -35,6 +35,10 @@ public:
     void close() noexcept;
 
 private:
+    // Transfers from `url` to the answer that is none to be followed; both `url` and `history` tell
+    // at any time how far it came.
+    Coro<Response> follow(Exchange& exchange, Parameters& parameters, Url& url,
+                          std::vector<std::string>& history);
     Coro<Response> transfer(Exchange& exchange, const Parameters& parameters, const Url& url);
     void detach() noexcept override;
 

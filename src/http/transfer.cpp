@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
 
 namespace asyncio::inline v0 {
 namespace http {
@@ -23,6 +22,9 @@ long to_curl_ms(Duration timeout) noexcept {
 }
 
 // libcurl says so since 8.6, and that it was out of memory before.
+// Reading so much of a body that is dropped is worth the connection, which can be used again then.
+constexpr std::uint64_t dropped_body_max = 64u << 10;
+
 constexpr CURLcode too_large_code =
 #if LIBCURL_VERSION_NUM >= 0x080600
     CURLE_TOO_LARGE;
@@ -84,11 +86,6 @@ void Transfer::configure() {
     set(CURLOPT_PROXY, "");
     set(CURLOPT_ACCEPT_ENCODING, "");
     set(CURLOPT_CONNECTTIMEOUT_MS, to_curl_ms(job_.connect_timeout));
-    if (job_.size_max <= static_cast<std::uint64_t>(std::numeric_limits<curl_off_t>::max())) {
-        // Answers that announce their size fail before the first byte. 0 would mean no limit.
-        set(CURLOPT_MAXFILESIZE_LARGE,
-            std::max(static_cast<curl_off_t>(job_.size_max), curl_off_t{1}));
-    }
     if (!job_.options.ca_file.empty()) {
         set(CURLOPT_CAINFO, job_.options.ca_file.c_str());
         set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
@@ -119,8 +116,9 @@ void Transfer::configure_method() {
 void Transfer::configure_headers() {
     for (const auto& [name, value] : job_.parameters.headers) {
         // libcurl takes "Name:" as an order to leave the field out.
+        const bool is_blank = value.find_first_not_of(" \t") == value.npos;
         append(request_headers_,
-               value.empty() ? name + ";" : std::string(name).append(": ").append(value));
+               is_blank ? name + ";" : std::string(name).append(": ").append(value));
     }
     if (!job_.parameters.headers.contains("User-Agent")) {
         set(CURLOPT_USERAGENT, job_.options.user_agent.c_str());
@@ -166,22 +164,26 @@ curl_socket_t Transfer::socket_callback(void* self, curlsocktype, curl_sockaddr*
 std::size_t Transfer::header_callback(char* data, std::size_t size, std::size_t count,
                                       void* self) noexcept {
     auto& transfer = *static_cast<Transfer*>(self);
-    if (transfer.done() || transfer.error_ != nullptr) {
+    if (transfer.done() || transfer.error_ != nullptr || transfer.enough_) {
         return 0;
     }
     try {
+        const bool was_complete = transfer.head_.complete();
         transfer.head_.take_line({data, size * count});
+        if (!was_complete && transfer.head_.complete()) {
+            transfer.check_announced_size();
+        }
     } catch (...) {
         transfer.error_ = std::current_exception();
         return 0;
     }
-    return size * count;
+    return transfer.enough_ ? 0 : size * count;
 }
 
 std::size_t Transfer::body_callback(char* data, std::size_t size, std::size_t count,
                                     void* self) noexcept {
     auto& transfer = *static_cast<Transfer*>(self);
-    if (transfer.done() || transfer.error_ != nullptr) {
+    if (transfer.done() || transfer.error_ != nullptr || transfer.enough_) {
         return CURL_WRITEFUNC_ERROR;
     }
     try {
@@ -191,17 +193,30 @@ std::size_t Transfer::body_callback(char* data, std::size_t size, std::size_t co
         return CURL_WRITEFUNC_ERROR;
     }
     // The sink may have cancelled this very fetch.
-    return transfer.done() ? CURL_WRITEFUNC_ERROR : size * count;
+    return transfer.done() || transfer.enough_ ? CURL_WRITEFUNC_ERROR : size * count;
+}
+
+// Answers that announce too much fail before the first byte. libcurl's own check would also refuse
+// the answer to HEAD, which has no body, and redirects, whose bodies nobody wants.
+void Transfer::check_announced_size() {
+    const std::uint64_t size =
+        job_.parameters.method == "HEAD" ? 0 : Head::announced_size(head_.response);
+    if (drops_body()) {
+        enough_ = size > dropped_body_max;
+    } else if (size > job_.size_max) {
+        std::rethrow_exception(explain(CURLE_FILESIZE_EXCEEDED));
+    }
 }
 
 void Transfer::take_body(std::string_view piece) {
     Response& response = head_.response;
     response.body_size += piece.size();
+    if (drops_body()) {
+        enough_ = response.body_size > dropped_body_max;
+        return;
+    }
     if (response.body_size > job_.size_max) {
         std::rethrow_exception(explain(CURLE_FILESIZE_EXCEEDED));
-    }
-    if (job_.follows_redirects && Head::is_redirect(response)) {
-        return;
     }
     if (job_.parameters.sink) {
         job_.parameters.sink(response, piece);
@@ -256,6 +271,7 @@ std::exception_ptr Transfer::explain(CURLcode code) const noexcept {
 
 void Transfer::complete(CURLcode code) noexcept {
     stale_.clear();
+    code = enough_ ? CURLE_OK : code;
     if (error_ == nullptr && (code != CURLE_OK || !head_.complete())) {
         error_ = explain(code);
     }

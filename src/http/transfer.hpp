@@ -29,7 +29,7 @@ struct Job {
 ///
 /// Invariants:
 ///  1. `easy_` is with the multi handle exactly while the step is not done.
-///  2. Once `error_` is set, libcurl is told to stop at its next callback.
+///  2. Once `error_` or `enough_` is set, libcurl is told to stop at its next callback.
 class Transfer final : public Step, public asyncio::detail::ListNode {
 public:
     Transfer(Exchange& exchange, Multi& multi, const Job& job);
@@ -72,7 +72,13 @@ private:
     void configure_method();
     void configure_headers();
     void configure_addresses();
+    // Of an answer whose header is complete.
+    void check_announced_size();
     void take_body(std::string_view piece);
+    // The answer redirects and is followed, so that its body matters to nobody.
+    bool drops_body() const noexcept {
+        return job_.follows_redirects && Head::is_redirect(head_.response);
+    }
     std::exception_ptr explain(CURLcode code) const noexcept;
     Duration elapsed(CURLINFO which) const noexcept;
     template <class Value>
@@ -89,6 +95,8 @@ private:
     Head head_;
     int socket_error_ = 0;
     std::exception_ptr error_;
+    // The rest of the body is not wanted: the transfer is stopped, and has succeeded.
+    bool enough_ = false;
     char words_[CURL_ERROR_SIZE] = "";
 };
 

@@ -3,6 +3,8 @@
 
 #include <asyncio/http.hpp>
 
+#include "http/text.hpp"
+
 #include <arpa/inet.h>
 #include <curl/curl.h>
 
@@ -80,15 +82,28 @@ bool encode_host(CURLU* url) {
 // A text that was no URL may hold anything; what is shown of it is printable and short.
 std::string quoted(std::string_view text) {
     constexpr std::size_t shown_max = 200;
-    std::string out = "'";
-    for (const char c : text.substr(0, shown_max)) {
-        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-    }
-    return out + (text.size() > shown_max ? "...'" : "'");
+    return "'" + shortened(printable(without_credentials(text)), shown_max) + "'";
 }
 
-std::string unsupported(const std::string& scheme) {
-    return "the scheme '" + scheme + "' is not supported: only http and https are";
+std::string unsupported(std::string_view scheme) {
+    return "the scheme '" + std::string(scheme) + "' is not supported: only http and https are";
+}
+
+// Why a text without "://" is no URL.
+std::string scheme_problem(std::string_view text) {
+    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+    const std::size_t colon = text.find(':');
+    const std::string_view scheme = text.substr(0, colon);
+    const std::string_view rest = colon == text.npos ? "" : text.substr(colon + 1);
+    // "localhost:8080" is a name with its port, "mailto:me" is not.
+    const bool has_scheme = !scheme.empty() && !rest.empty() &&
+                            std::all_of(scheme.begin(), scheme.end(), is_letter) &&
+                            (rest.front() < '0' || rest.front() > '9');
+    if (has_scheme && scheme != "http" && scheme != "https") {
+        return unsupported(scheme);
+    }
+    return has_scheme ? "the URL has no '//' behind its scheme: write it as http://host/path"
+                      : "the URL has no scheme: write it as http://host/path";
 }
 
 // The parts of a URL that has been read.
@@ -122,8 +137,7 @@ Url take_apart(CURLU* url) {
 Url Url::parse(const std::string& text) {
     const Handle url = checked(curl_url());
     if (text.find("://") == std::string::npos) {
-        throw Error(ErrorKind::bad_url, quoted(text),
-                    "the URL has no scheme: write it as http://host/path");
+        throw Error(ErrorKind::bad_url, quoted(text), scheme_problem(text));
     }
     const CURLUcode code =
         curl_url_set(url.get(), CURLUPART_URL, text.c_str(), lenient | CURLU_NON_SUPPORT_SCHEME);
@@ -143,6 +157,9 @@ Url Url::parse(const std::string& text) {
 }
 
 Url Url::resolve(const std::string& location) const {
+    if (location.empty()) {
+        return *this;  // the same document, by RFC 3986, section 5.2; libcurl drops the query
+    }
     const Handle url = checked(curl_url());
     curl_url_set(url.get(), CURLUPART_URL, href.c_str(), 0);
     const CURLUcode code = curl_url_set(url.get(), CURLUPART_URL, location.c_str(),

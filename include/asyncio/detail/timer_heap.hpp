@@ -26,6 +26,7 @@ protected:
 private:
     friend class TimerHeap;
     std::uint32_t heap_index_ = not_in_heap;
+    std::uint64_t sequence_;  // its age; meaningful while armed
 };
 
 // Invariants, for indices below size_:
@@ -53,19 +54,19 @@ public:
 private:
     struct Entry {
         TimePoint when;
-        std::uint64_t sequence;
         TimerNode* node;
 
+        // Equal deadlines are rare enough to look the age up.
         bool before(const Entry& other) const noexcept {
-            return when != other.when ? when < other.when : sequence < other.sequence;
+            return when < other.when ||
+                   (when == other.when && node->sequence_ < other.node->sequence_);
         }
     };
 
     [[gnu::noinline]] void grow();
-    void sift_up(std::size_t index, TimePoint when, std::uint64_t sequence,
-                 TimerNode* node) noexcept;
-    void sift_down(std::size_t index, const Entry& entry) noexcept;
-    static void place(Entry* entries, std::size_t index, const Entry& entry) noexcept {
+    void sift_up(std::size_t index, Entry entry) noexcept;
+    void sift_down(std::size_t index, Entry entry) noexcept;
+    static void place(Entry* entries, std::size_t index, Entry entry) noexcept {
         entries[index] = entry;
         entry.node->heap_index_ = static_cast<std::uint32_t>(index);
     }
