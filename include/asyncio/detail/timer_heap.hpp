@@ -25,13 +25,18 @@ protected:
 
 private:
     friend class TimerHeap;
+    bool older_than(const TimerNode& other) const noexcept {
+        return static_cast<std::int32_t>(sequence_ - other.sequence_) < 0;
+    }
+
     std::uint32_t heap_index_ = not_in_heap;
-    std::uint64_t sequence_;  // its age; meaningful while armed
+    std::uint32_t sequence_;  // its age; meaningful while armed
 };
 
 // Invariants, for indices below size_:
-//  1. entries_[i] is not due before entries_[(i - 1) / 4], equal deadlines by sequence number.
+//  1. entries_[i] is not due before entries_[(i - 1) / 4], equal deadlines by age.
 //  2. entries_[i].node->heap_index_ == i; nodes outside the heap have not_in_heap.
+//  3. Among equal deadlines, fewer than 2^31 pushes apart, the older timer comes first.
 class ASYNCIO_API TimerHeap {
 public:
     bool empty() const noexcept { return size_ == 0; }
@@ -58,8 +63,7 @@ private:
 
         // Equal deadlines are rare enough to look the age up.
         bool before(const Entry& other) const noexcept {
-            return when < other.when ||
-                   (when == other.when && node->sequence_ < other.node->sequence_);
+            return when < other.when || (when == other.when && node->older_than(*other.node));
         }
     };
 
@@ -79,7 +83,7 @@ private:
     std::unique_ptr<Entry[], Free> entries_;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
-    std::uint64_t sequence_ = 0;
+    std::uint32_t sequence_ = 0;
 };
 
 }  // namespace detail
