@@ -90,6 +90,8 @@ ASYNCIO_API void context_assign(const std::shared_ptr<const ContextKey>& key, Co
 // A copy of the current context; null, at no cost, when that is empty.
 ASYNCIO_API ContextPtr copy_context_data(const ContextData& data);
 ContextPtr copy_current_context();
+// The current context itself; null when nothing was ever set in it.
+ASYNCIO_API ContextPtr current_context() noexcept;
 
 // Puts `context` into the current slot for a scope.
 class ASYNCIO_API ContextScope {
@@ -155,7 +157,17 @@ struct ContextAccess {
 /// A copy of the current context (Python's `contextvars.copy_context()`).
 ASYNCIO_API Context copy_context();
 
-/// What `ContextVar::set` returns, to restore the value there was before.
+namespace detail {
+
+struct TokenState {
+    ContextPtr context;
+    ContextValue previous;
+    bool used = false;
+};
+
+}  // namespace detail
+
+/// What `ContextVar::set` returns, to restore the value there was before. Works once.
 template <class T>
 class Token;
 
@@ -197,18 +209,29 @@ public:
     }
 
     Token<T> set(T value) {
-        Token<T> token(*this, detail::context_lookup(*key_));
+        detail::ContextValue previous = detail::context_lookup(*key_);
         detail::context_assign(key_, std::make_shared<const T>(std::move(value)));
-        return token;
+        return Token<T>(*this, detail::TokenState{detail::current_context(), std::move(previous)});
     }
 
-    /// Restores the value from before the `set` that returned `token`.
-    void reset(Token<T> token) {
+    /// Restores the value from before the `set` that returned `token`. Raises: RuntimeError if the
+    /// token (or a copy) was used already; ValueError if it is of another variable or context.
+    void reset(const Token<T>& token) {
+        detail::TokenState& state = *token.state_;
+        if (state.used) {
+            throw RuntimeError("this token of ContextVar '" + name() +
+                               "' has already been used once");
+        }
         if (token.variable_ != this) {
             throw ValueError("the token was created by a different ContextVar than '" + name() +
                              "'");
         }
-        detail::context_assign(key_, std::move(token.previous_));
+        if (state.context.get() != detail::current_context().get()) {
+            throw ValueError("the token of ContextVar '" + name() +
+                             "' was created in a different Context");
+        }
+        detail::context_assign(key_, state.previous);
+        state.used = true;
     }
 
 private:
@@ -219,11 +242,11 @@ private:
 template <class T>
 class Token {
     friend class ContextVar<T>;
-    Token(ContextVar<T>& variable, detail::ContextValue previous) noexcept
-        : variable_(&variable), previous_(std::move(previous)) {}
+    Token(ContextVar<T>& variable, detail::TokenState state)
+        : variable_(&variable), state_(std::make_shared<detail::TokenState>(std::move(state))) {}
 
     ContextVar<T>* variable_;
-    detail::ContextValue previous_;
+    std::shared_ptr<detail::TokenState> state_;  // shared by copies
 };
 
 }  // namespace asyncio::inline v0

@@ -104,6 +104,9 @@ struct InitialAwaiter {
 };
 
 ASYNCIO_API void report_never_awaited(Frame& frame) noexcept;
+// Destroys a coroutine that was never started. It may own others as arguments, and these again: to
+// any depth without recursion.
+ASYNCIO_API void destroy_unstarted(Frame& frame) noexcept;
 [[noreturn]] ASYNCIO_API void throw_coro_reused();
 
 template <class T>
@@ -111,6 +114,10 @@ struct CoroAwaiter;
 
 template <class A>
 concept HasMakeAwaiter = requires(A&& awaitable) { make_awaiter(std::forward<A>(awaitable)); };
+
+// What can be turned into a coroutine: a coroutine object, or an awaiter of the library.
+template <class A>
+concept AsCoro = requires(A&& source) { std::forward<A>(source).as_coro(); };
 
 template <class A>
 inline constexpr bool is_coro = false;
@@ -145,6 +152,10 @@ struct PromiseBase : Frame {
                           "a coroutine object is awaited once: write co_await std::move(coro), or "
                           "make a Task of it with create_task to await it several times");
             return make_awaiter(std::forward<A>(awaitable));
+        } else if constexpr (AsCoro<std::remove_cvref_t<A>> && std::is_lvalue_reference_v<A>) {
+            static_assert(sizeof(A) == 0,
+                          "what sleep() and the socket operations return is awaited once: await it "
+                          "where it is called, or give it away with std::move");
         } else {
             static_assert(HasMakeAwaiter<A>,
                           "this type cannot be awaited here: co_await takes Coro, Task, Future and "
@@ -221,7 +232,7 @@ public:
     ~Coro() {
         if (frame_ != nullptr) [[unlikely]] {
             detail::report_never_awaited(*frame_);
-            frame_->handle().destroy();
+            detail::destroy_unstarted(*frame_);
         }
     }
 
@@ -231,7 +242,7 @@ public:
     /// Destroys a coroutine that shall not run after all, without the report (`coro.close()`).
     void close() noexcept {
         if (frame_ != nullptr) {
-            std::exchange(frame_, nullptr)->handle().destroy();
+            detail::destroy_unstarted(*std::exchange(frame_, nullptr));
         }
     }
 
@@ -318,10 +329,6 @@ struct CoroAwaiter : Slot<T> {
 
     Frame* child;
 };
-
-// What can be turned into a coroutine: a coroutine object, or an awaiter of the library.
-template <class A>
-concept AsCoro = requires(A&& source) { std::forward<A>(source).as_coro(); };
 
 template <class T>
 Coro<T> to_coro(Coro<T>&& coro) {

@@ -127,6 +127,10 @@ public:
     T run_until_complete(Future<T> future);
     template <class T>
     T run_until_complete(Coro<T> coro);
+    template <detail::AsCoro A>
+    auto run_until_complete(A&& awaiter) {
+        return run_until_complete(detail::to_coro(std::forward<A>(awaiter)));
+    }
 
     /// Runs one iteration, waiting for at most `timeout` (for ever without one) if nothing is
     /// ready. For tests, and to embed the loop into another.
@@ -172,6 +176,17 @@ public:
                            std::source_location here = std::source_location::current()) {
         const TimePoint when = time() + detail::to_duration(delay);
         return schedule_at(when, std::move(callback), here, &context);
+    }
+    /// Seconds, as in Python.
+    template <std::invocable F>
+    TimerHandle call_later(double seconds, F callback,
+                           std::source_location here = std::source_location::current()) {
+        return call_later(detail::from_seconds(seconds), std::move(callback), here);
+    }
+    template <std::invocable F>
+    TimerHandle call_later(double seconds, F callback, const Context& context,
+                           std::source_location here = std::source_location::current()) {
+        return call_later(detail::from_seconds(seconds), std::move(callback), context, here);
     }
     /// Calls `callback()` at a time on the loop's clock.
     template <std::invocable F>
@@ -333,6 +348,7 @@ private:
         }
     }
     void check_closely() const;
+    void check_thread() const;
     void check_open() const {
         if (closed_) [[unlikely]] {
             throw_closed();
@@ -416,8 +432,9 @@ namespace detail {
 template <class F>
 struct ThreadSafeStateOf final : ThreadSafeState {
     explicit ThreadSafeStateOf(F callable) : callable(std::move(callable)) {}
-    void call() override { std::invoke(callable); }
-    F callable;
+    void call() override { std::invoke(*callable); }
+    void drop() noexcept override { callable.reset(); }
+    std::optional<F> callable;
 };
 
 }  // namespace detail

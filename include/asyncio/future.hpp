@@ -1,6 +1,7 @@
 // Future<T>: a value that will be there later. Low level; tasks are futures that run a coroutine.
 #pragma once
 
+#include <asyncio/copyable_result.hpp>
 #include <asyncio/coro.hpp>
 
 #include <concepts>
@@ -108,6 +109,8 @@ public:
     void finish_with_error() noexcept;
     void finish_cancelled(CancelMessage message) noexcept;
     [[noreturn]] void throw_invalid_state(const char* operation) const;
+    // In debug mode, refuses another thread than the loop's.
+    void check_thread() const;
 
     // Links a driver or an embedded node; it is scheduled when the future is done.
     void add_waiter(Runnable& node) noexcept { callbacks_.push_back(node); }
@@ -165,6 +168,9 @@ private:
 };
 
 // Adds the value. Base is FutureState for plain futures and TaskState for tasks.
+// The text in quotes, without its middle if it is long: reprlib.repr of Python's.
+ASYNCIO_API std::string quoted_briefly(std::string_view text);
+
 template <class T, class Base = FutureState>
 class FutureStateOf : public Base, public Slot<T> {
 public:
@@ -175,9 +181,11 @@ public:
             return this->value ? "true" : "false";
         } else if constexpr (std::is_arithmetic_v<T>) {
             return std::to_string(this->value);
+        } else if constexpr (std::same_as<T, const char*> || std::same_as<T, char*>) {
+            return this->value == nullptr ? "nullptr" : quoted_briefly(this->value);
         } else if constexpr (std::convertible_to<std::add_lvalue_reference_t<const T>,
                                                  std::string_view>) {
-            return "'" + std::string(std::string_view(this->value)) + "'";
+            return quoted_briefly(this->value);
         } else {
             return {};
         }
@@ -319,7 +327,10 @@ public:
     /// Cancels the future at once, or asks the task to end; see `Task::cancel`. Returns false if
     /// it is already done. Raises: RuntimeError if tasks that wait for each other in a circle are
     /// reached. Source: S068, S078 to S084.
-    bool cancel(const CancelMessage& message = {}) const { return state().cancel(message); }
+    bool cancel(const CancelMessage& message = {}) const {
+        state().check_thread();
+        return state().cancel(message);
+    }
 
     /// The exception it ended with; null for a value. Marks it as retrieved.
     /// Raises: InvalidStateError while pending, CancelledError if cancelled. Source: S067.
@@ -451,6 +462,7 @@ private:
     friend struct detail::HandleAccess;
 
     void require_pending(const char* operation) const {
+        state().check_thread();
         if (state().done() || state().kind() == detail::FutureKind::task) [[unlikely]] {
             state().throw_invalid_state(operation);
         }

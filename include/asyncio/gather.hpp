@@ -125,7 +125,7 @@ void_to_monostate<T> take_value(GatherChild& child) {
         return {};
     } else {
         Slot<T>& slot = HandleAccess::slot<T>(*child.future);
-        if constexpr (std::copy_constructible<T>) {
+        if constexpr (copyable_result<T>) {
             if (!child.movable || child.future->refs() > 1) {
                 return slot.value;
             }
@@ -326,13 +326,14 @@ concept GatherableRange = IterableTwice<R> && Gatherable<std::remove_cvref_t<ran
 /// Source: S104 to S119.
 template <detail::Gatherable... Aws>
 auto gather(Aws&&... aws) {
-    return detail::gather_tuple<false>(std::source_location::current(), std::forward<Aws>(aws)...);
+    // The call site is unknown; reports show the functions of the coroutines.
+    return detail::gather_tuple<false>(std::source_location(), std::forward<Aws>(aws)...);
 }
 
 /// With `return_exceptions` every element is an `Outcome<T>`.
 template <detail::Gatherable... Aws>
 auto gather(return_exceptions_t, Aws&&... aws) {
-    return detail::gather_tuple<true>(std::source_location::current(), std::forward<Aws>(aws)...);
+    return detail::gather_tuple<true>(std::source_location(), std::forward<Aws>(aws)...);
 }
 
 /// Gathers a range of coroutines or futures into a vector. Coroutines are moved out of the range.

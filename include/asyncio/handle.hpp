@@ -99,6 +99,9 @@ private:
 };
 
 // A call that another thread scheduled: its state is atomic, because that thread may cancel it.
+//
+// Invariant: once it is queued, its callable is used and destroyed by the loop's thread alone, in
+// `run`, because what it owns (futures, for instance) may belong to that thread.
 class ASYNCIO_API ThreadSafeState : public Runnable, public Pooled {
 public:
     ThreadSafeState(const ThreadSafeState&) = delete;
@@ -123,6 +126,8 @@ protected:
     ThreadSafeState() noexcept : Runnable(&ThreadSafeState::run) {}
     virtual ~ThreadSafeState();
     virtual void call() = 0;
+    // Destroys the callable, once.
+    virtual void drop() noexcept = 0;
 
 private:
     // pending -> running -> finished, or pending -> cancelled; written by compare and exchange, so
@@ -220,7 +225,7 @@ private:
 ///
 /// Before the call starts, `cancel` prevents it for sure; while it runs, `cancel` and `cancelled`
 /// block until it has returned, so that what it uses may be destroyed afterwards; from inside the
-/// call they do nothing. Source: S196.
+/// call they do nothing. The callable itself is destroyed by the loop's thread. Source: S196.
 class ASYNCIO_API ThreadSafeHandle {
 public:
     ThreadSafeHandle() noexcept = default;

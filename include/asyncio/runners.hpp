@@ -3,6 +3,7 @@
 
 #include <asyncio/task.hpp>
 
+#include <exception>
 #include <functional>
 #include <optional>
 
@@ -21,7 +22,8 @@ struct RunOptions {
 /// reports those that failed, and closes the loop.
 ///
 /// While the main thread runs a coroutine and nobody else handles SIGINT, Ctrl-C cancels the main
-/// task, and `run` throws KeyboardInterrupt once that has ended; a second Ctrl-C breaks the loop.
+/// task, and `run` throws KeyboardInterrupt once that has ended; a second Ctrl-C breaks the loop,
+/// and so does one while the runner closes.
 ///
 /// Invariants:
 ///  1. The loop is made by the first use and belongs to the runner until it is closed.
@@ -52,6 +54,8 @@ public:
     void close();
 
 private:
+    class InterruptHook;
+
     void check_can_run() const;
     // Runs the loop until `task` is done, with Ctrl-C arranged for.
     void run_main(const AnyTask& task);
@@ -69,17 +73,26 @@ private:
 
 namespace detail {
 
-// Closes the runner by hand, so that what breaks the loop during the teardown reaches the caller.
+// Closes the runner by hand: the teardown runs tasks, and these shall not find an exception on its
+// way out around them; what breaks the loop meanwhile reaches the caller.
 template <class F>
 auto run_and_close(Runner& runner, F&& body) {
-    if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
-        body();
-        runner.close();
-    } else {
-        auto result = body();
-        runner.close();
-        return result;
+    std::exception_ptr error;
+    try {
+        if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
+            body();
+            runner.close();
+            return;
+        } else {
+            auto result = body();
+            runner.close();
+            return result;
+        }
+    } catch (...) {
+        error = std::current_exception();
     }
+    runner.close();
+    std::rethrow_exception(std::move(error));
 }
 
 }  // namespace detail
@@ -93,6 +106,10 @@ template <class T>
 T run(Coro<T> main, RunOptions options = {}) {
     Runner runner(std::move(options));
     return detail::run_and_close(runner, [&] { return runner.run(std::move(main)); });
+}
+template <detail::AsCoro A>
+auto run(A&& awaiter, RunOptions options = {}) {
+    return run(detail::to_coro(std::forward<A>(awaiter)), std::move(options));
 }
 template <class F, class... Args>
     requires detail::CoroFunction<F, Args...>

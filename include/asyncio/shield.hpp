@@ -51,7 +51,7 @@ private:
     void take_result(FutureState& inner) override {
         if constexpr (!std::is_void_v<T>) {
             Slot<T>& slot = HandleAccess::slot<T>(inner);
-            if constexpr (std::copy_constructible<T>) {
+            if constexpr (copyable_result<T>) {
                 this->emplace(slot.value);
             } else {
                 inner.set_moved();

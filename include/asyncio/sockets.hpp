@@ -160,7 +160,7 @@ protected:
     ~SocketAwaiter() = default;
 
 private:
-    static Coro<T> run(Operation operation) { co_return co_await operation; }
+    static Coro<T> run(Operation operation) { co_return co_await std::move(operation); }
 };
 
 class ASYNCIO_API [[nodiscard]] Readiness final : public SocketAwaiter<Readiness, void> {

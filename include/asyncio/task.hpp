@@ -267,9 +267,9 @@ ASYNCIO_API std::vector<AnyTask> all_tasks(EventLoop& loop);
 /// closed, too. Cost: two pooled allocations with that of the coroutine. Source: S036, S050 to
 /// S053, S058 to S065.
 template <class T>
-Task<T> create_task(Coro<T> coro, std::source_location here = std::source_location::current());
+Task<T> create_task(Coro<T>&& coro, std::source_location here = std::source_location::current());
 template <class T>
-Task<T> create_task(TaskOptions options, Coro<T> coro);
+Task<T> create_task(TaskOptions options, Coro<T>&& coro);
 
 }  // namespace asyncio::inline v0
 

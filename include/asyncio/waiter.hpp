@@ -6,8 +6,8 @@
 
 namespace asyncio::inline v0 {
 
-/// Base of awaiters that suspend until somebody calls `set_result`. Primitives derive from it and
-/// add `await_ready`, `await_resume` and whatever they wait in line with:
+/// Base of awaiters that suspend until somebody calls `set_result` or `set_exception`. Primitives
+/// derive from it and add `await_ready`, `await_resume` and whatever they wait in line with:
 ///
 ///     struct Ticket : asyncio::Waiter {
 ///         bool await_ready() { return office.open(); }
@@ -19,7 +19,8 @@ namespace asyncio::inline v0 {
 ///         void await_resume() { resumed(); }
 ///     };
 ///
-/// Invariant: `driver_` is set exactly from the suspension until `set_result` or `cancel`.
+/// Invariant: `driver_` is set exactly from the suspension until `set_result`, `set_exception` or
+/// `cancel`.
 ///
 /// Thread safety: loop thread only. Cancel safety: a cancelled waiter throws CancelledError from
 /// `resumed()`; a derived class that must leave a queue at that moment overrides `cancel`.
@@ -34,7 +35,10 @@ public:
     /// Wakes the driver, in a later iteration. Requires: not done.
     void set_result() noexcept { std::exchange(driver_, nullptr)->wake(); }
 
-    /// Makes the await throw. Returns false if done.
+    /// As set_result, but the await throws `error`.
+    void set_exception(std::exception_ptr error) noexcept;
+
+    /// Makes the await throw a CancelledError. Returns false if done.
     bool cancel(const CancelMessage& message) override;
 
 protected:

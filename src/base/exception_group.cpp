@@ -66,10 +66,22 @@ std::exception_ptr BaseExceptionGroup::derive(std::vector<std::exception_ptr> ex
 
 std::vector<std::exception_ptr> BaseExceptionGroup::leaves() const {
     std::vector<std::exception_ptr> found;
-    for (const std::exception_ptr& member : exceptions()) {
+    // The groups that are being walked, outermost first: they may be nested as deep as tasks.
+    struct Position {
+        const std::vector<std::exception_ptr>& members;
+        std::size_t next = 0;
+    };
+    std::vector<Position> path;
+    path.push_back({exceptions()});
+    while (!path.empty()) {
+        Position& position = path.back();
+        if (position.next == position.members.size()) {
+            path.pop_back();
+            continue;
+        }
+        const std::exception_ptr& member = position.members[position.next++];
         if (const BaseExceptionGroup* const group = as_group(member)) {
-            const std::vector<std::exception_ptr> inner = group->leaves();
-            found.insert(found.end(), inner.begin(), inner.end());
+            path.push_back({group->exceptions()});
         } else {
             found.push_back(member);
         }

@@ -65,6 +65,14 @@ void context_assign(const std::shared_ptr<const ContextKey>& key, ContextValue v
     slot->mapping = entries.empty() ? nullptr : std::move(mapping);
 }
 
+ContextPtr current_context() noexcept {
+    ContextData* const data = current_context_slot();
+    if (data != nullptr) {
+        data->retain();
+    }
+    return ContextPtr(data);
+}
+
 ContextPtr copy_context_data(const ContextData& data) {
     return ContextPtr(new ContextData(data.mapping));
 }

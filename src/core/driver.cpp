@@ -125,6 +125,24 @@ void destroy_chain(Frame* leaf) noexcept {
     }
 }
 
+void destroy_unstarted(Frame& frame) noexcept {
+    // Shallow nests are destroyed where C++ destroys them, in order; what lies deeper waits, linked
+    // through `caller`, which a coroutine that was never started does not need.
+    constexpr int depth_max = 64;
+    static constinit thread_local int depth = 0;
+    static constinit thread_local Frame* waiting = nullptr;
+    if (depth == depth_max) {
+        frame.caller = std::exchange(waiting, &frame);
+        return;
+    }
+    ++depth;
+    frame.handle().destroy();
+    while (depth == 1 && waiting != nullptr) {
+        std::exchange(waiting, waiting->caller)->handle().destroy();
+    }
+    --depth;
+}
+
 void destroy_awaited(Frame* child) noexcept {
     if (thread_state.destroyed == child) {
         thread_state.destroyed = nullptr;

@@ -58,6 +58,8 @@ void EventLoopDeleter::operator()(EventLoop* loop) const noexcept {
     // Futures may outlive this, but not what the owner's callables refer to.
     const auto handler = std::exchange(loop->exception_handler_, nullptr);
     const auto factory = std::exchange(loop->task_factory_, nullptr);
+    const auto before_block = std::exchange(loop->before_block_, nullptr);
+    const auto after_block = std::exchange(loop->after_block_, nullptr);
     loop->release();
 }
 
@@ -388,7 +390,11 @@ void EventLoop::run_timed(Runnable& runnable) {
 
 void EventLoop::check_closely() const {
     check_open();
-    if (running_ && thread_ != detail::this_thread()) {
+    check_thread();
+}
+
+void EventLoop::check_thread() const {
+    if (debug_ && running_ && thread_ != detail::this_thread()) {
         throw RuntimeError(
             "Non-thread-safe operation invoked on an event loop other than the current one: use "
             "call_soon_threadsafe() from other threads");
@@ -481,7 +487,13 @@ void EventLoop::call_exception_handler(const ErrorContext& context) {
             ErrorContext nested;
             nested.message =
                 "Unhandled error in exception handler, which was told: " + context.message;
+            if (context.exception != nullptr) {
+                nested.message += " (" + describe_exception(context.exception) + ")";
+            }
             nested.exception = std::current_exception();
+            nested.future = context.future;
+            nested.handle = context.handle;
+            nested.created_at = context.created_at;
             try {
                 default_exception_handler(nested);
             } catch (...) {

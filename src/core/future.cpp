@@ -21,18 +21,30 @@ void throw_null_exception() {
 
 void throw_coro_reused() {
     throw RuntimeError(
-        "cannot reuse already awaited coroutine: a coroutine object runs once; call its function "
-        "again, or await a Task, which may be awaited any number of times");
+        "cannot reuse already awaited coroutine: this object is empty, because it was awaited, "
+        "moved from, closed, or never held a coroutine. A coroutine object runs once; call its "
+        "function again, or await a Task, which may be awaited any number of times");
 }
 
 void FutureState::drop_callbacks() noexcept {
+    // A callback may hold the last handle of a future with callbacks, and so on: those that are met
+    // while some are being dropped wait for their turn instead of recursing.
+    static constinit thread_local IntrusiveList<Runnable>* dropping = nullptr;
+    if (dropping != nullptr) {
+        dropping->splice_back(callbacks_);
+        return;
+    }
+    IntrusiveList<Runnable> dropped;
+    dropped.splice_back(callbacks_);
+    dropping = &dropped;
     // Drivers that still wait here are only unlinked: nobody can complete this future any more.
-    while (!callbacks_.empty()) {
-        Runnable& node = callbacks_.pop_front();
+    while (!dropped.empty()) {
+        Runnable& node = dropped.pop_front();
         if (DoneCallback* callback = DoneCallback::from(node)) {
             delete callback;
         }
     }
+    dropping = nullptr;
 }
 
 void FutureState::destroy_unretrieved() noexcept {

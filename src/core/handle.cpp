@@ -82,13 +82,19 @@ void ThreadSafeState::run(Runnable& self, Turn turn) {
     auto& state = static_cast<ThreadSafeState&>(self);
     struct Reference {
         ThreadSafeState& state;
-        ~Reference() { state.release(); }
+        ~Reference() {
+            state.drop();
+            state.release();
+        }
     } const reference{state};
     if (turn == Turn::discard) {
         return;
     }
     if (state.refs_.load(std::memory_order_acquire) == 1) {
-        state.call_and_report();  // without a handle there is nobody to cancel it
+        // Without a handle there is nobody to cancel it, any more.
+        if (state.phase_.load(std::memory_order_relaxed) == Phase::pending) {
+            state.call_and_report();
+        }
         return;
     }
     state.runner_ = this_thread();
@@ -99,6 +105,7 @@ void ThreadSafeState::run(Runnable& self, Turn turn) {
     struct Running {
         ThreadSafeState& state;
         ~Running() {
+            state.drop();
             state.phase_.store(Phase::finished);
             state.phase_.notify_all();
         }

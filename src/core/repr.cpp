@@ -8,6 +8,7 @@
 #include "core/registry.hpp"
 
 #include <string>
+#include <string_view>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -33,6 +34,10 @@ const char* wait_name(WaitKind kind) {
         return "<other>";
     }
 }
+
+// What Python's reprlib leaves of a long string.
+constexpr std::size_t brief_size_max = 30;
+constexpr std::string_view brief_gap = "...";
 
 std::string repr_state(const FutureState& state, int depth);
 
@@ -93,6 +98,20 @@ std::string repr_state(const FutureState& state, int depth) {
 }
 
 }  // namespace
+
+std::string quoted_briefly(std::string_view text) {
+    if (text.size() + 2 <= brief_size_max) {
+        return "'" + std::string(text) + "'";
+    }
+    constexpr std::size_t head = (brief_size_max - brief_gap.size()) / 2;
+    constexpr std::size_t tail = brief_size_max - brief_gap.size() - head;
+    std::string brief = "'";
+    brief += text.substr(0, head - 1);
+    brief += brief_gap;
+    brief += text.substr(text.size() - (tail - 1));
+    brief += "'";
+    return brief;
+}
 
 std::string FutureState::repr() const { return repr_state(*this, 0); }
 

@@ -7,19 +7,23 @@ bool Waiter::cancel(const CancelMessage& message) {
     if (done()) {
         return false;
     }
-    Driver* const driver = std::exchange(driver_, nullptr);
-    driver->deliver(std::make_exception_ptr(CancelledError(message, driver->waiting_at())));
-    driver->wake();
+    set_exception(std::make_exception_ptr(CancelledError(message, driver_->waiting_at())));
     return true;
+}
+
+void Waiter::set_exception(std::exception_ptr error) noexcept {
+    Driver* const driver = std::exchange(driver_, nullptr);
+    driver->deliver(std::move(error));
+    driver->wake();
 }
 
 namespace detail {
 
-void SleepTimer::arm(Duration delay) {
+void SleepTimer::make_room() { LoopAccess::timers(*thread_state.running_loop).reserve_one(); }
+
+void SleepTimer::arm(Duration delay) noexcept {
     EventLoop& loop = driver()->loop();
-    TimerHeap& timers = LoopAccess::timers(loop);
-    timers.reserve_one();
-    timers.push(loop.time() + delay, *this);
+    LoopAccess::timers(loop).push(loop.time() + delay, *this);
 }
 
 void SleepTimer::disarm() noexcept {

@@ -97,10 +97,12 @@ void TaskState::after_resume() {
     if ((Driver::flags_ & Driver::flag_transfer) != 0) {
         run_trampoline();
     }
-    thread_state.driver = nullptr;  // what follows may destroy this task
     if (ended()) {
         end_step();
-    } else if ((Driver::flags_ & Driver::flag_must_cancel) != 0 && waiting_ != nullptr) {
+        return;
+    }
+    thread_state.driver = nullptr;  // what follows may destroy this task
+    if ((Driver::flags_ & Driver::flag_must_cancel) != 0 && waiting_ != nullptr) {
         interrupt_wait();
     }
 }
@@ -167,6 +169,7 @@ void TaskState::end_step() {
     if ((Driver::flags_ & flag_has_callable) != 0) [[unlikely]] {
         release_callable();
     }
+    thread_state.driver = nullptr;  // what follows may destroy this task
     TaskNode::unlink();
     if (outcome.error == nullptr && (Driver::flags_ & flag_must_cancel) == 0) [[likely]] {
         finish_with_value();

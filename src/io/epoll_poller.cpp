@@ -8,8 +8,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <string>
 #include <system_error>
 
@@ -70,11 +72,14 @@ void EpollPoller::poll(std::optional<Duration> timeout, ReadyList& ready) {
     }
     int count = ::epoll_pwait2(epoll_.get(), events.data(), events_max, timeout ? &limit : nullptr,
                                nullptr);
-    if (count < 0 && errno == ENOSYS) {
-        // Before Linux 5.11: milliseconds, rounded up so that no timer is early.
+    if (count < 0 && (errno == ENOSYS || errno == EPERM)) {
+        // Before Linux 5.11, or where a container forbids what it does not know: milliseconds,
+        // rounded up so that no timer is early.
         const auto rounded =
             timeout ? std::chrono::ceil<std::chrono::milliseconds>(*timeout).count() : -1;
-        count = ::epoll_wait(epoll_.get(), events.data(), events_max, static_cast<int>(rounded));
+        constexpr decltype(rounded) longest = std::numeric_limits<int>::max();
+        count = ::epoll_wait(epoll_.get(), events.data(), events_max,
+                             static_cast<int>(std::min(rounded, longest)));
     }
     if (count < 0) {
         if (errno == EINTR) {

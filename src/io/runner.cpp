@@ -4,6 +4,8 @@
 
 #include "io/interrupt.hpp"
 
+#include <functional>
+#include <optional>
 #include <vector>
 
 namespace asyncio::inline v0 {
@@ -38,6 +40,29 @@ void report(EventLoop& loop, const char* message, const AnyTask& task, std::exce
 }
 
 }  // namespace
+
+// From its construction to `end`, Ctrl-C calls `action` in the loop's next iteration.
+class Runner::InterruptHook {
+public:
+    InterruptHook(EventLoop& loop, std::function<void()> action) : loop_(loop) {
+        loop_.on_interrupt_ = std::move(action);
+        scope_.emplace([loop = &loop_] { loop->interrupt(); });
+    }
+    InterruptHook(const InterruptHook&) = delete;
+    InterruptHook& operator=(const InterruptHook&) = delete;
+    ~InterruptHook() { end(); }
+
+    // True if there was a Ctrl-C that came too late for another iteration.
+    bool end() noexcept {
+        scope_.reset();
+        loop_.on_interrupt_ = nullptr;
+        return loop_.take_interrupts() > 0;
+    }
+
+private:
+    EventLoop& loop_;
+    std::optional<detail::InterruptScope> scope_;
+};
 
 Runner::Runner(RunOptions options) : options_(std::move(options)) {}
 
@@ -81,25 +106,15 @@ EventLoop& Runner::get_loop() {
 
 void Runner::run_main(const AnyTask& task) {
     interrupt_count_ = 0;
-    loop_->on_interrupt_ = [this, &task] {
+    InterruptHook hook(*loop_, [this, &task] {
         if (++interrupt_count_ == 1 && !task.done()) {
             task.cancel();
         } else {
             throw KeyboardInterrupt();
         }
-    };
-    struct HookScope {
-        EventLoop& loop;
-        ~HookScope() {
-            loop.take_interrupts();
-            loop.on_interrupt_ = nullptr;
-        }
-    } const hook_scope{*loop_};
-    {
-        const detail::InterruptScope interrupt_scope([loop = loop_.get()] { loop->interrupt(); });
-        loop_->run_until_done(detail::HandleAccess::state(task), true);
-    }
-    if (loop_->take_interrupts() > 0) {
+    });
+    loop_->run_until_done(detail::HandleAccess::state(task), true);
+    if (hook.end()) {
         throw KeyboardInterrupt();  // it came when the main task had just ended
     }
     if (interrupt_count_ > 0 && task.cancelled() && task.uncancel() == 0) {
@@ -145,7 +160,11 @@ void Runner::close() {
     check_can_run();
     state_ = State::closed;
     try {
+        InterruptHook hook(*loop_, [] { throw KeyboardInterrupt(); });
         cancel_all_tasks();
+        if (hook.end()) {
+            throw KeyboardInterrupt();
+        }
     } catch (...) {
         loop_->close();
         loop_.reset();

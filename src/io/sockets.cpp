@@ -13,7 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <new>
+#include <exception>
 #include <system_error>
 
 namespace asyncio::inline v0 {
@@ -157,8 +157,10 @@ void SocketOperation::ready(Runnable& self, Turn turn) {
     ASYNCIO_ASSERT(!operation.done());  // I1
     try {
         operation.error_ = operation.result < 0 ? -operation.result : operation.attempt();
-    } catch (const std::bad_alloc&) {
-        operation.error_ = ENOMEM;
+    } catch (...) {
+        operation.withdraw();
+        operation.set_exception(std::current_exception());
+        return;
     }
     if (operation.error_ != EAGAIN) {
         operation.withdraw();
@@ -174,8 +176,12 @@ bool SocketOperation::cancel(const CancelMessage& message) {
 }
 
 void SocketOperation::withdraw() noexcept {
+    EventLoop& loop = driver()->loop();
+    if (loop.is_closed()) {
+        return;  // a foreign driver that outlived its loop, and the poller
+    }
     // Readiness touches no memory of ours, so every poller can let go of it at once.
-    [[maybe_unused]] const bool released = driver()->loop().poller().cancel(*this);
+    [[maybe_unused]] const bool released = loop.poller().cancel(*this);
     ASYNCIO_ASSERT(released);
 }
 

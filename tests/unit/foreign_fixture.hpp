@@ -111,6 +111,7 @@ protected:
     }
 
     EventLoop& loop() { return *loop_; }
+    void end_loop() { loop_.reset(); }
     double seconds() const { return clock_.seconds(); }
 
     std::vector<std::string> log_;

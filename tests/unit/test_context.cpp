@@ -292,4 +292,20 @@ TEST_F(ContextTest, values_live_as_long_as_a_context_has_them) {
     EXPECT_TRUE(seen.expired());
 }
 
+TEST_F(ContextTest, a_token_works_once) {
+    asyncio::ContextVar<int> variable("variable", 0);
+    const auto token = variable.set(1);
+    variable.set(2);
+    variable.reset(token);
+    EXPECT_EQ(variable.get(), 0);
+    EXPECT_THROW(variable.reset(token), asyncio::RuntimeError);
+}
+
+TEST_F(ContextTest, a_token_belongs_to_its_context) {
+    asyncio::ContextVar<int> variable("variable", 0);
+    const auto token = variable.set(1);
+    asyncio::copy_context().run([&] { EXPECT_THROW(variable.reset(token), asyncio::ValueError); });
+    variable.reset(token);
+}
+
 }  // namespace

@@ -255,4 +255,56 @@ TEST_F(DeepChains, nested_shields_are_destroyed_with_their_loop) {
     outer = {};
 }
 
+Coro<int> own_next(Coro<int> next) { co_return 1 + co_await std::move(next); }
+
+Coro<int> own_nothing() { co_return 1; }
+
+Coro<int> nest_unstarted(int levels) {
+    Coro<int> coro = own_nothing();
+    for (int i = 0; i < levels; ++i) {
+        coro = own_next(std::move(coro));
+    }
+    return coro;
+}
+
+TEST_F(DeepChains, coroutines_that_own_each_other_run) {
+    EXPECT_EQ(loop->run_until_complete(nest_unstarted(depth)), depth + 1);
+}
+
+TEST_F(DeepChains, coroutines_that_own_each_other_are_closed_before_they_start) {
+    nest_unstarted(depth).close();
+    captured.take();  // each of the inner ones was never awaited
+}
+
+TEST_F(DeepChains, coroutines_that_own_each_other_are_cancelled_before_they_start) {
+    const Task<int> task = loop->create_task(nest_unstarted(depth));
+    task.cancel();
+    iterate();
+    EXPECT_TRUE(task.cancelled());
+    captured.take();  // each of the inner ones was never awaited
+}
+
+TEST_F(DeepChains, callbacks_that_own_each_others_futures_are_dropped) {
+    Future<void> next = loop->create_future<void>();
+    for (int i = 0; i < depth; ++i) {
+        const Future<void> future = loop->create_future<void>();
+        future.add_done_callback([next = std::move(next)] { next.set_result(); });
+        next = future;
+    }
+    next = {};
+}
+
+TEST_F(DeepChains, nested_exception_groups_are_walked) {
+    constexpr int nesting = 10'000;
+    std::exception_ptr error = std::make_exception_ptr(std::runtime_error("innermost"));
+    for (int i = 0; i < nesting; ++i) {
+        error = asyncio::make_exception_group("level", {error});
+    }
+    try {
+        std::rethrow_exception(error);
+    } catch (const asyncio::ExceptionGroup& group) {
+        EXPECT_EQ(group.leaves().size(), 1U);
+    }
+}
+
 }  // namespace

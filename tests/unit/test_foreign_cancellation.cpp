@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -244,6 +245,20 @@ TEST_F(ForeignCancellation, cancelling_one_cancels_its_task_group) {
     EXPECT_EQ(stepper.error(), "CancelledError");
     EXPECT_TRUE(asyncio::all_tasks(loop()).empty());
     EXPECT_EQ(seconds(), 0.0);
+}
+
+TEST_F(ForeignCancellation, a_driver_that_waits_for_a_socket_may_outlive_its_loop) {
+    auto [ours, theirs] = asyncio::socketpair();
+    auto receive = [](int fd) -> Coro<std::string> {
+        co_return co_await asyncio::sock_recv(fd, 1);
+    };
+    auto stepper = std::make_unique<Stepper<std::string>>(loop(), receive(ours.fileno()));
+    loop().call_soon(*stepper);
+    turn();
+    EXPECT_EQ(stepper->steps, 1);
+    EXPECT_FALSE(stepper->ended);
+    end_loop();
+    stepper.reset();
 }
 
 }  // namespace

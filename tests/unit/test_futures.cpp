@@ -455,4 +455,14 @@ ASYNC_TEST(Futures, awaiting_the_last_handle_as_an_rvalue_moves_the_result_out) 
     EXPECT_EQ(copies, 2);
 }
 
+TEST_F(Futures, repr_of_a_text_is_brief_and_of_a_null_pointer_safe) {
+    const auto long_text = loop->create_future<std::string>();
+    long_text.set_result(std::string(20, 'a') + std::string(20, 'z'));
+    EXPECT_NE(repr(long_text).find("result='aaaaaaaaaaaa...zzzzzzzzzzzzz' "), std::string::npos)
+        << repr(long_text);
+    const auto null = loop->create_future<const char*>();
+    null.set_result(nullptr);
+    EXPECT_NE(repr(null).find("result=nullptr "), std::string::npos) << repr(null);
+}
+
 }  // namespace

@@ -313,4 +313,38 @@ TEST_F(LifetimeTest, a_coroutine_that_was_never_awaited_is_reported_and_destroye
     EXPECT_EQ(captured.take().size(), 1U) << "the one that was replaced";
 }
 
+// Notes whose task destroys it.
+struct NotesItsTask {
+    std::string* name;
+    explicit NotesItsTask(std::string& name) : name(&name) {}
+    NotesItsTask(NotesItsTask&& other) noexcept : name(std::exchange(other.name, nullptr)) {}
+    ~NotesItsTask() {
+        if (name != nullptr) {
+            const asyncio::AnyTask task = asyncio::current_task();
+            *name = task ? task.get_name() : "no task";
+        }
+    }
+};
+
+TEST_F(LifetimeTest, arguments_are_destroyed_inside_their_task) {
+    std::string argument_of_coroutine;
+    std::string argument_of_function;
+    auto take = [](NotesItsTask) -> Coro<void> { co_return; };
+    const auto first =
+        loop->create_task({.name = "first"}, take(NotesItsTask(argument_of_coroutine)));
+    const auto second =
+        loop->create_task({.name = "second"}, take, NotesItsTask(argument_of_function));
+    iterate(2);
+    EXPECT_EQ(argument_of_coroutine, "first");
+    EXPECT_EQ(argument_of_function, "second");
+}
+
+TEST_F(LifetimeTest, what_the_hooks_refer_to_goes_with_the_loop_though_a_future_stays) {
+    const auto owned = std::make_shared<int>(1);
+    loop->set_block_hooks([owned] {}, [owned] {});
+    const auto future = loop->create_future<void>();
+    loop.reset();
+    EXPECT_EQ(owned.use_count(), 1);
+}
+
 }  // namespace

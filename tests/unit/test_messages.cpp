@@ -178,4 +178,32 @@ TEST_F(MessageTest, a_result_that_is_not_there) {
     iterate();
 }
 
+TEST_F(MessageTest, S311_an_exception_handler_that_fails_does_not_hide_what_it_was_told) {
+    loop->set_exception_handler([](auto&, const auto&) { throw std::logic_error("no handler"); });
+    loop->call_soon([] { throw std::runtime_error("the callback's"); });
+    iterate();
+    const std::vector<std::string> lines = captured.take();
+    ASSERT_EQ(lines.size(), 1U);
+    expect_contains(lines[0], {"Exception in callback", "the callback's", "no handler"});
+}
+
+TEST_F(MessageTest, a_future_used_from_another_thread_in_debug_mode) {
+    loop->set_debug(true);
+    const asyncio::Future<int> future = loop->create_future<int>();
+    std::vector<std::string> texts;
+    loop->call_soon([&] {
+        std::thread([&] {
+            texts.push_back(message_of<asyncio::RuntimeError>([&] { future.set_result(1); }));
+            texts.push_back(message_of<asyncio::RuntimeError>([&] { future.cancel(); }));
+            texts.push_back(
+                message_of<asyncio::RuntimeError>([&] { future.add_done_callback([] {}); }));
+        }).join();
+    });
+    iterate();
+    for (const std::string& text : texts) {
+        expect_contains(text, {"Non-thread-safe operation", "call_soon_threadsafe()"});
+    }
+    EXPECT_FALSE(future.done());
+}
+
 }  // namespace

@@ -248,4 +248,26 @@ TEST(RunnerInterrupts, the_third_interrupt_ends_a_program_that_never_returns_to_
         ::testing::KilledBySignal(SIGINT), "");
 }
 
+TEST(RunnerInterrupts, S218_an_interrupt_while_the_runner_closes_breaks_the_loop) {
+    std::string notes;
+    auto clean_up = [](std::string& out) -> Coro<void> {
+        try {
+            co_await wait_for_ever();
+        } catch (const CancelledError&) {
+            out += "cancelled ";
+        }
+        ::raise(SIGINT);
+        co_await asyncio::sleep(1h);
+        out += "never";
+    };
+    auto main = [&](std::string& out) -> Coro<void> {
+        asyncio::get_running_loop().set_exception_handler([](auto&, const auto&) {});
+        const Task<void> background = asyncio::create_task(clean_up, std::ref(out));
+        co_await asyncio::sleep(0);
+    };
+    EXPECT_THROW(asyncio::run(main(notes)), KeyboardInterrupt);
+    EXPECT_EQ(notes, "cancelled ");
+    EXPECT_EQ(sigint_handler(), default_handler());
+}
+
 }  // namespace

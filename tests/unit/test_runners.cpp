@@ -406,4 +406,22 @@ TEST_F(Runners, S215_a_runner_closed_before_its_first_use_makes_no_loop) {
     EXPECT_EQ(loops_made, 0);
 }
 
+TEST(RunnersAtTheEnd, tasks_that_end_after_main_failed_see_no_exception_on_its_way) {
+    int uncaught = -1;
+    auto background = [](int& out) -> Coro<void> {
+        try {
+            co_await asyncio::sleep(1h);
+        } catch (const asyncio::CancelledError&) {
+        }
+        out = std::uncaught_exceptions();
+    };
+    auto main = [&]() -> Coro<void> {
+        const auto task = asyncio::create_task(background, std::ref(uncaught));
+        co_await asyncio::sleep(0);
+        throw std::runtime_error("main failed");
+    };
+    EXPECT_THROW(asyncio::run(main()), std::runtime_error);
+    EXPECT_EQ(uncaught, 0);
+}
+
 }  // namespace

@@ -250,4 +250,41 @@ TEST_F(TaskCreationTest, S057_a_task_and_a_future_are_awaited_as_often_as_one_li
     loop->run_until_complete(main());
 }
 
+TEST(TaskCreationForms, awaiters_are_taken_wherever_coroutines_are) {
+    asyncio::testing::VirtualClock clock;
+    asyncio::RunOptions options;
+    options.loop_factory = [&clock] {
+        asyncio::LoopOptions loop_options;
+        loop_options.clock = &clock;
+        return asyncio::new_event_loop(std::move(loop_options));
+    };
+    asyncio::run(asyncio::sleep(1s), options);
+    EXPECT_EQ(clock.seconds(), 1.0);
+    const auto loop = options.loop_factory();
+    loop->run_until_complete(asyncio::sleep(1s));
+    loop->run_until_complete([]() -> Coro<void> {
+        co_await asyncio::create_task({.name = "pause"}, asyncio::sleep(1s));
+        EXPECT_EQ(co_await asyncio::sleep(1.0, std::string("done")), "done");
+    }());
+    loop->call_later(0.5, [&loop] { loop->stop(); });
+    loop->run_forever();
+    EXPECT_EQ(clock.seconds(), 4.5);
+}
+
+TEST(TaskCreationForms, a_sleep_that_was_awaited_cannot_be_used_again) {
+    asyncio::run([]() -> Coro<void> {
+        auto pause = asyncio::sleep(1us);
+        co_await std::move(pause);
+        std::string text;
+        try {
+            co_await std::move(pause);
+        } catch (const asyncio::RuntimeError& error) {
+            text = error.what();
+        }
+        EXPECT_NE(text.find("cannot reuse already awaited"), std::string::npos) << text;
+        auto moved = std::move(pause);
+        EXPECT_THROW(co_await std::move(moved), asyncio::RuntimeError);
+    }());
+}
+
 }  // namespace

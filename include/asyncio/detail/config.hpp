@@ -9,10 +9,9 @@
 // GCC 12.1 and 12.2 destroy temporaries of a co_await expression twice and skip the body of
 // coroutines that begin with `if (co_await ...)`. The faults sit in the user's own frames, so no
 // library can work around them; a refused compiler is better than a silent double free.
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ == 12 && __GNUC_MINOR__ < 3 && \
-    !defined(ASYNCIO_ALLOW_GCC_12_2)
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ == 12 && __GNUC_MINOR__ < 3
 #error "asyncio: GCC 12.1 and 12.2 miscompile coroutines (double frees); use clang 16 or newer, \
-or GCC 13 or newer, or define ASYNCIO_ALLOW_GCC_12_2 to accept the risk"
+or GCC 13 or newer"
 #endif
 
 #if !defined(__cpp_impl_coroutine) || __cplusplus < 202002L

@@ -49,10 +49,12 @@ template <class T>
 T FutureAwaiter<T>::await_resume() {
     this->resumed();
     if constexpr (!std::is_void_v<T>) {
-        static_assert(std::copy_constructible<T>,
+        static_assert(copyable_result<T>,
                       "awaiting an lvalue copies the result, and this type cannot be copied: write "
                       "co_await std::move(future)");
-        return HandleAccess::slot<T>(*this->state).value;
+        if constexpr (copyable_result<T>) {
+            return HandleAccess::slot<T>(*this->state).value;
+        }
     }
 }
 
@@ -61,7 +63,7 @@ T MovingFutureAwaiter<T>::await_resume() {
     this->resumed();
     if constexpr (!std::is_void_v<T>) {
         Slot<T>& slot = HandleAccess::slot<T>(*this->state);
-        if constexpr (std::copy_constructible<T>) {
+        if constexpr (copyable_result<T>) {
             if (this->state->refs() > 1) {
                 return slot.value;  // others may still ask for it
             }
@@ -93,6 +95,7 @@ CallbackId AnyFuture::register_callback(F callback, detail::ContextPtr context) 
     } else {
         detail::check_callback<F>();
     }
+    state().check_thread();
     auto* node = new detail::DoneCallbackOf<F>(std::move(callback));
     node->context = std::move(context);
     return state().add_callback(node);

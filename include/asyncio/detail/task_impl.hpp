@@ -32,7 +32,8 @@ template <class... FunctionAndArgs>
 constexpr void require_coro_function() {
     static_assert(CoroFunction<FunctionAndArgs...>,
                   "create_task takes a coroutine, or a function and arguments it can be called "
-                  "with as rvalues and that returns a Coro; pass references with std::ref");
+                  "with as rvalues and that returns a Coro; pass references with std::ref. A Task "
+                  "or Future is on its way already: await it, or use ensure_future");
 }
 
 template <class T>
@@ -92,6 +93,12 @@ inline FutureState::FutureState(EventLoop& loop, FutureKind kind,
     loop.retain();
 }
 
+inline void FutureState::check_thread() const {
+    if (loop_->debug_) [[unlikely]] {
+        loop_->check_thread();
+    }
+}
+
 inline FutureState::~FutureState() {
     if (!callbacks_.empty()) [[unlikely]] {
         drop_callbacks();
@@ -149,7 +156,7 @@ auto EventLoop::create_task(First&& first, Args&&... args) {
 }
 
 template <class T>
-Task<T> create_task(Coro<T> coro, std::source_location here) {
+Task<T> create_task(Coro<T>&& coro, std::source_location here) {
     EventLoop* loop = detail::thread_state.running_loop;
     if (loop == nullptr) [[unlikely]] {
         coro.close();
@@ -159,7 +166,7 @@ Task<T> create_task(Coro<T> coro, std::source_location here) {
 }
 
 template <class T>
-Task<T> create_task(TaskOptions options, Coro<T> coro) {
+Task<T> create_task(TaskOptions options, Coro<T>&& coro) {
     EventLoop* loop = detail::thread_state.running_loop;
     if (loop == nullptr) [[unlikely]] {
         coro.close();
@@ -168,9 +175,24 @@ Task<T> create_task(TaskOptions options, Coro<T> coro) {
     return detail::spawn(*loop, options, coro);
 }
 
+// Chosen to say what is wrong.
+template <class T>
+Task<T> create_task(Coro<T>& coro) {
+    return create_task(detail::to_coro(coro));
+}
+template <class T>
+Task<T> create_task(TaskOptions options, Coro<T>& coro) {
+    return create_task(std::move(options), detail::to_coro(coro));
+}
+
 template <detail::AsCoro A>
 auto create_task(A&& awaiter, std::source_location here = std::source_location::current()) {
     return create_task(detail::to_coro(std::forward<A>(awaiter)), here);
+}
+
+template <detail::AsCoro A>
+auto create_task(TaskOptions options, A&& awaiter) {
+    return create_task(std::move(options), detail::to_coro(std::forward<A>(awaiter)));
 }
 
 template <class F, class... Args>
@@ -205,7 +227,7 @@ namespace detail {
 // The result of a future whose caller gives `handle` away: moved if nobody else can ask for it.
 template <class T>
 T take_result(Future<T> handle) {
-    if constexpr (!std::is_void_v<T> && std::copy_constructible<T>) {
+    if constexpr (!std::is_void_v<T> && copyable_result<T>) {
         if (!HandleAccess::sole(handle)) {
             return handle.result();
         }
