@@ -1,4 +1,4 @@
-// The guide's first scenario: awaiting one after the other, and scheduling both first.
+// The first idea of the README: awaiting one after the other, and scheduling both first.
 #include <asyncio/asyncio.hpp>
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// The guide's second scenario: create all tasks, then wait for all of them. Results keep the order
+// The second idea of the README: create all tasks, then wait for all of them. Results keep the order
 // of the URLs; a failure is one of the results and stops nothing.
 //
 //     process_urls https://example.org/ https://example.com/
