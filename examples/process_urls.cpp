@@ -1,5 +1,5 @@
-// The second idea of the README: create all tasks, then wait for all of them. Results keep the order
-// of the URLs; a failure is one of the results and stops nothing.
+// The second idea of the README: create all tasks, then wait for all of them. Results keep the
+// order of the URLs; a failure is one of the results and stops nothing.
 //
 //     process_urls https://example.org/ https://example.com/
 #include <asyncio/asyncio.hpp>
