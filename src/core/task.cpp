@@ -82,28 +82,29 @@ void TaskState::run(Runnable& self, Turn) {
     auto& task = static_cast<TaskState&>(self);
     if ((task.Driver::flags_ & (Driver::flag_must_cancel | Driver::flag_pending)) != 0)
         [[unlikely]] {
-        task.prepare_error();
+        prepare_error(self);
     }
     task.waiting_ = nullptr;
     task.resume_leaf();
     constexpr auto interesting =
         Driver::flag_ended | Driver::flag_must_cancel | Driver::flag_transfer;
     if ((task.Driver::flags_ & interesting) != 0) {
-        task.after_resume();
+        after_resume(self);
     }
 }
 
-void TaskState::after_resume() {
-    if ((Driver::flags_ & Driver::flag_transfer) != 0) {
-        run_trampoline();
+void TaskState::after_resume(Runnable& self) {
+    auto& task = static_cast<TaskState&>(self);
+    if ((task.Driver::flags_ & Driver::flag_transfer) != 0) {
+        task.run_trampoline();
     }
-    if (ended()) {
-        end_step();
+    if (task.ended()) {
+        task.end_step();
         return;
     }
     thread_state.driver = nullptr;  // what follows may destroy this task
-    if ((Driver::flags_ & Driver::flag_must_cancel) != 0 && waiting_ != nullptr) {
-        interrupt_wait();
+    if ((task.Driver::flags_ & Driver::flag_must_cancel) != 0 && task.waiting_ != nullptr) {
+        task.interrupt_wait();
     }
 }
 
@@ -134,11 +135,12 @@ void TaskState::eager_start() {
     thread_state.driver = creator;
 }
 
-void TaskState::prepare_error() {
-    if ((Driver::flags_ & Driver::flag_must_cancel) != 0) {
-        deliver_must_cancel();
+void TaskState::prepare_error(Runnable& self) {
+    auto& task = static_cast<TaskState&>(self);
+    if ((task.Driver::flags_ & Driver::flag_must_cancel) != 0) {
+        task.deliver_must_cancel();
     }
-    announce_pending();
+    task.announce_pending();
 }
 
 void TaskState::deliver_must_cancel() {
