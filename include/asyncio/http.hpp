@@ -249,8 +249,12 @@ public:
     /// its status. Fetches wait for the client's limits in the order of their calls; one that is
     /// redirected keeps its place, and is the next if it goes on to another host.
     ///
-    /// Raises: Error, or TimeoutError; ValueError for a HEAD request with a body. Cancel safety: the transfer is removed at once and its
-    /// connection closed; the server may have got the request, wholly or in part.
+    /// A compressed body that lacks its end is not noticed (by libcurl, curl and this) unless its
+    /// length was announced: let servers announce it, or compare a checksum.
+    ///
+    /// Raises: Error, or TimeoutError; ValueError for a HEAD request with a body. Cancel safety:
+    /// the transfer is removed at once and its connection closed; the server may have got the
+    /// request, wholly or in part.
     Coro<Response> fetch(Request request);
 
     /// Ends fetches in flight with an Error, and closes all connections. Never blocks. Idempotent;

@@ -105,7 +105,8 @@ private:
         Driver::flags_ &= static_cast<std::uint8_t>(~Driver::flag_must_cancel);
     }
     // The rare parts of a step, kept out of line so that the common one stays small.
-    // What `run` calls now and then takes what `run` has at hand, which then needs but one register.
+    // What `run` calls now and then takes what `run` has at hand, which then needs but one
+    // register.
     [[gnu::noinline]] static void prepare_error(Runnable& self);
     [[gnu::noinline]] static void after_resume(Runnable& self);
     void deliver_must_cancel();

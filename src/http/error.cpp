@@ -79,6 +79,11 @@ Explanation explain(const Failure& failure) {
     case CURLE_SEND_ERROR:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
+        // libcurl has no code of its own for these.
+        if (failure.words.find("chunk") != std::string::npos) {
+            return {ErrorKind::bad_response,
+                    "the body does not come in chunks as its header says: " + failure.words};
+        }
         return {ErrorKind::bad_response,
                 "the connection broke before the answer was complete: " + failure.words};
     case CURLE_BAD_CONTENT_ENCODING:

@@ -35,8 +35,8 @@ void Exchange::time_out(Duration after) noexcept {
 void Limit::start() {
     if (after_ > Duration::zero()) {
         started_ = exchange_.loop().time();
-        timer_ = exchange_.loop().call_later(left_,
-                                             [this]() noexcept { exchange_.time_out(after_); });
+        timer_ =
+            exchange_.loop().call_later(left_, [this]() noexcept { exchange_.time_out(after_); });
     }
 }
 

@@ -43,8 +43,7 @@ private:
 /// Ends an exchange once it has run for so long between `start` and `stop`. Zero or less: no limit.
 class Limit {
 public:
-    Limit(Exchange& exchange, Duration after)
-        : exchange_(exchange), after_(after), left_(after) {}
+    Limit(Exchange& exchange, Duration after) : exchange_(exchange), after_(after), left_(after) {}
     Limit(const Limit&) = delete;
     Limit& operator=(const Limit&) = delete;
     ~Limit() { timer_.cancel(); }

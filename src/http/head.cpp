@@ -60,9 +60,8 @@ void Head::take_status(std::string_view line) {
     line = trimmed(line.substr(space));
     response.status = 0;
     const auto end = std::from_chars(line.data(), line.data() + line.size(), response.status).ptr;
-    response.reason =
-        shortened(trimmed(line.substr(static_cast<std::size_t>(end - line.data()))),
-                  reason_size_max);
+    response.reason = shortened(trimmed(line.substr(static_cast<std::size_t>(end - line.data()))),
+                                reason_size_max);
 }
 
 void Head::take_field(std::string_view line) {

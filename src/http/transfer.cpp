@@ -247,6 +247,10 @@ const char* Transfer::doing() const noexcept {
 std::exception_ptr Transfer::explain(CURLcode code) const noexcept {
     try {
         if (!head_.complete()) {
+            if (code == CURLE_OK && head_.response.status == 101) {
+                throw Error(ErrorKind::bad_response, job_.url.shown,
+                            "the server switches to another protocol, which nobody asked for");
+            }
             if (code == CURLE_OK) {
                 throw Error(ErrorKind::bad_response, job_.url.shown,
                             "the connection broke before the header was complete");

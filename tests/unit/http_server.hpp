@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -165,6 +166,12 @@ private:
     void accept_all() {
         while (true) {
             const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+            if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ECONNABORTED)) {
+                // The system looks for a descriptor before it waits for a connection, so this
+                // happens to a thread that gets here while a test has used up all descriptors.
+                std::this_thread::yield();
+                continue;
+            }
             if (fd < 0) {
                 return;
             }

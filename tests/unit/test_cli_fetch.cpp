@@ -22,6 +22,8 @@ using asyncio::cli::file_name_of;
 using asyncio::cli::json_line;
 using asyncio::cli::NameBook;
 using asyncio::cli::progress_line;
+using asyncio::cli::shortened;
+using asyncio::cli::Speed;
 using asyncio::cli::text_line;
 
 namespace fs = std::filesystem;
@@ -236,12 +238,12 @@ TEST(CliFetchResult, is_one_line_whatever_it_contains) {
     result.url = "http://h/\n\x1b[31m\x7f";
     result.problem = "bad\r\nthing";
     EXPECT_EQ(text_line(result), "failed          -    0.000 s  http://h/??[31m?  bad??thing\n");
-    result = {"http://h/", 200, 1234, 0.0346, 1, "", "out/h"};
+    result = {"http://h/", 200, 1234, 0.0346, 1, "", "out/h", ""};
     EXPECT_EQ(text_line(result), "200          1234    0.035 s  http://h/ -> out/h\n");
 }
 
 TEST(CliFetchResult, is_json) {
-    FetchResult result{"http://h/", 200, 12, 0.5, 2, "", "out/h"};
+    FetchResult result{"http://h/", 200, 12, 0.5, 2, "", "out/h", ""};
     EXPECT_EQ(json_line(result), "{\"url\": \"http://h/\", \"status\": 200, \"bytes\": 12, "
                                  "\"seconds\": 0.500000, \"attempts\": 2, \"file\": \"out/h\"}\n");
     FetchResult failed;
@@ -252,6 +254,61 @@ TEST(CliFetchResult, is_json) {
         "{\"url\": \"q\\\"b\\\\n\\u000a\\u0001 \xc3\xbc \\ufffd \\ufffd\\ufffd \\ufffd\\ufffd "
         "\\ufffd\\ufffd\\ufffd \xf0\x9f\x98\x80\", \"status\": null, \"bytes\": 0, "
         "\"seconds\": 0.000000, \"attempts\": 1, \"error\": \"no\"}\n");
+}
+
+TEST(CliFetchResult, does_nothing_to_a_terminal_but_show_text) {
+    FetchResult result;
+    result.url = "http://h/\xc2\x9b"
+                 "31m\xe2\x80\xae";
+    result.problem = "\x9b"
+                     "31m \xe2\x81\xa6 \xe2\x80\x8f \xe2\x82 \xc3\xbc\x7f";
+    EXPECT_EQ(text_line(result),
+              "failed          -    0.000 s  http://h/?31m?  ?31m ? ? ?? \xc3\xbc?\n");
+    const std::string json = json_line(result);
+    EXPECT_NE(json.find("\"http://h/\\u009b31m\\u202e\""), std::string::npos) << json;
+    EXPECT_NE(json.find("\"\\ufffd31m \\u2066 \\u200f \\ufffd\\ufffd \xc3\xbc\\u007f\""),
+              std::string::npos)
+        << json;
+}
+
+TEST(CliFetchResult, has_no_passwords) {
+    FetchResult result;
+    for (const std::string url : {"http://user:secret@h/x@y", "user:secret@h/x@y"}) {
+        result.url = url;
+        EXPECT_EQ(text_line(result).find("secret"), std::string::npos) << text_line(result);
+        EXPECT_EQ(json_line(result).find("secret"), std::string::npos) << json_line(result);
+        EXPECT_NE(text_line(result).find("h/x@y"), std::string::npos) << text_line(result);
+    }
+}
+
+TEST(CliFetchResult, tells_where_redirects_led) {
+    FetchResult result{"http://h/", 200, 1, 0, 1, "", "", "http://other/"};
+    EXPECT_NE(json_line(result).find("\"final_url\": \"http://other/\""), std::string::npos);
+    result.final_url.clear();
+    EXPECT_EQ(json_line(result).find("final_url"), std::string::npos);
+}
+
+TEST(CliFetchResult, text_is_cut_between_two_characters) {
+    EXPECT_EQ(shortened("abc", 3), "abc");
+    EXPECT_EQ(shortened("abcd", 3), "abc...");
+    EXPECT_EQ(shortened("ab\xc3\xbc", 3), "ab...");
+    EXPECT_EQ(shortened("\x80\x80", 1), "...");
+}
+
+TEST(CliProgressBar, the_first_measurement_does_not_decide_on_the_speed) {
+    Speed speed;
+    EXPECT_EQ(speed.per_second(), 0);
+    speed.add(1, 0.1);  // 10 a second
+    EXPECT_NEAR(speed.per_second(), 10, 1e-9);
+    for (int i = 0; i < 4; ++i) {
+        speed.add(0, 0.1);
+    }
+    EXPECT_LT(speed.per_second(), 2.5);  // one in half a second, so about 2
+    EXPECT_GT(speed.per_second(), 1.5);
+    for (int i = 0; i < 200; ++i) {
+        speed.add(3, 0.1);
+    }
+    EXPECT_NEAR(speed.per_second(), 30, 0.1);
 }
 
 TEST(CliProgressBar, fits_the_terminal) {

@@ -6,6 +6,7 @@
 #include <asyncio/task.hpp>
 
 #include "loop_fixture.hpp"
+#include "sanitizers.hpp"
 
 #include <exception>
 #include <functional>
@@ -25,17 +26,9 @@ using asyncio::Task;
 
 constexpr int depth = 1'000'000;
 
-// Under ThreadSanitizer, throwing takes fifteen times as long, and a million CancelledErrors half a
-// minute: chains that unwind are shorter there. A chain of this length still needs a hundred times
-// the stack there is, if it recurses.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool throws_slowly = true;
-#elif defined(__has_feature)
-constexpr bool throws_slowly = __has_feature(thread_sanitizer);
-#else
-constexpr bool throws_slowly = false;
-#endif
-constexpr int unwound_depth = throws_slowly ? 100'000 : depth;
+// Where a million CancelledErrors take half a minute, chains that unwind are shorter. A chain of
+// this length still needs a hundred times the stack there is, if it recurses.
+constexpr int unwound_depth = built_with_tsan ? 100'000 : depth;
 constexpr int gather_depth = 100'000;
 constexpr int shield_depth = 1'000'000;
 

@@ -82,6 +82,41 @@ TEST(Http, a_body_makes_it_a_post_and_a_head_has_none) {
     EXPECT_EQ(server.accepted(), 1);
 }
 
+TEST(Http, a_head_request_cannot_have_a_body) {
+    EXPECT_THROW(
+        asyncio::run(http::fetch(http::Request("http://127.0.0.1:1/").method("HEAD").body("x"))),
+        asyncio::ValueError);
+}
+
+TEST(Http, the_answer_to_head_may_announce_more_than_the_limit) {
+    HttpServer server(raw("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"));
+    const auto response =
+        asyncio::run(http::fetch(http::Request(server.url()).method("HEAD").max_size(1000)));
+    EXPECT_EQ(response.headers.get("Content-Length"), "1000000");
+    HttpServer unchanged(raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 1000000\r\n\r\n"));
+    EXPECT_EQ(asyncio::run(http::fetch(http::Request(unchanged.url()).max_size(1000))).status, 304);
+}
+
+TEST(Http, a_field_of_blanks_is_sent_empty) {
+    std::string head;
+    HttpServer server([&](ServedConnection& connection) {
+        head = connection.read_request()->head;
+        connection.answer("");
+    });
+    asyncio::run(http::fetch(http::Request(server.url()).header("X-Blank", " \t ")));
+    EXPECT_NE(head.find("X-Blank:\r\n"), std::string::npos) << head;
+}
+
+TEST(Http, a_reason_is_cut_between_two_characters) {
+    std::string reason;
+    for (int i = 0; i < 10'000; ++i) {
+        reason += "\xe2\x82\xac";
+    }
+    HttpServer server(raw("HTTP/1.1 500 " + reason + "\r\nContent-Length: 0\r\n\r\n"));
+    const auto response = asyncio::run(http::fetch(server.url()));
+    EXPECT_EQ(response.reason, reason.substr(0, 198) + "...");
+}
+
 TEST(Http, refuses_fields_that_would_smuggle) {
     EXPECT_THROW(http::Request("http://h/").header("X", "a\r\nEvil: b"), asyncio::ValueError);
     EXPECT_THROW(http::Request("http://h/").header("X: y", "a"), asyncio::ValueError);

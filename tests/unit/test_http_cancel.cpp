@@ -256,24 +256,59 @@ TEST(HttpTimeouts, hold_for_all_hops_together) {
     }(slow.url()));
 }
 
-TEST(HttpTimeouts, hold_while_waiting_for_a_free_connection) {
+TEST(HttpTimeouts, do_not_run_while_waiting_for_a_free_connection) {
     Stalling stalling("");
-    asyncio::run([](Stalling& stalling) -> Coro<void> {
+    HttpServer quick(always("x"));
+    asyncio::run([](Stalling& stalling, HttpServer& quick) -> Coro<void> {
         http::ClientOptions options;
         options.limit = 1;
         http::Client client(options);
         auto first = asyncio::create_task(client.fetch(stalling.server().url()));
         co_await stalling.until_stalled(1);
+        auto second = asyncio::create_task(client.fetch(http::Request(quick.url()).timeout(5s)));
+        auto third = asyncio::create_task(
+            client.fetch(http::Request(stalling.server().url()).timeout(30ms)));
+        co_await asyncio::sleep(100ms);
+        EXPECT_FALSE(third.done());
+        first.cancel();
+        EXPECT_EQ((co_await second).status, 200);
         std::string text;
         try {
-            co_await client.fetch(http::Request(stalling.server().url()).timeout(30ms));
+            co_await third;
         } catch (const asyncio::TimeoutError& error) {
             text = error.what();
         }
-        EXPECT_NE(text.find("while waiting for a free connection"), std::string::npos) << text;
+        EXPECT_NE(text.find("while waiting for the answer"), std::string::npos) << text;
+    }(stalling, quick));
+}
+
+TEST(HttpTimeouts, stand_still_while_a_redirect_waits_for_another_host) {
+    Stalling stalling("");
+    HttpServer entry([&](ServedConnection& connection) {
+        while (connection.read_request()) {
+            connection.answer("", "HTTP/1.1 302 Found\r\nLocation: " + stalling.server().url() +
+                                      "\r\n");
+        }
+    });
+    asyncio::run([](Stalling& stalling, HttpServer& entry) -> Coro<void> {
+        http::ClientOptions options;
+        options.limit_per_host = 1;
+        http::Client client(options);
+        auto first = asyncio::create_task(client.fetch(stalling.server().url()));
+        co_await stalling.until_stalled(1);
+        auto redirected =
+            asyncio::create_task(client.fetch(http::Request(entry.url()).timeout(200ms)));
+        co_await asyncio::sleep(400ms);
+        EXPECT_FALSE(redirected.done());
         first.cancel();
-        co_await asyncio::gather(asyncio::return_exceptions, first);
-    }(stalling));
+        std::string text;
+        try {
+            co_await redirected;
+        } catch (const asyncio::TimeoutError& error) {
+            text = error.what();
+        }
+        EXPECT_NE(text.find("after 0.2 s while waiting for the answer"), std::string::npos) << text;
+    }(stalling, entry));
 }
 
 // ---- sinks

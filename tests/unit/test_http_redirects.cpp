@@ -170,6 +170,125 @@ TEST(HttpRedirects, an_endless_chain_ends_at_the_limit) {
     EXPECT_EQ(none.headers.get("Location"), "/x");
 }
 
+TEST(HttpRedirects, long_urls_are_cut_in_the_text_of_a_loop) {
+    const std::string target = "/" + std::string(5000, 'x');
+    HttpServer server([&](ServedConnection& connection) {
+        while (connection.read_request()) {
+            connection.answer("", redirect_to(target));
+        }
+    });
+    const auto error = failure_of(server.url("/start"));
+    EXPECT_NE(error.problem().find("in a loop"), std::string::npos);
+    EXPECT_LT(error.problem().size(), 1000u);
+}
+
+TEST(HttpRedirects, an_empty_target_is_the_same_page) {
+    std::vector<std::string> targets;
+    HttpServer server([&](ServedConnection& connection) {
+        while (const auto request = connection.read_request()) {
+            targets.push_back(request->target());
+            connection.answer("done", targets.size() == 1 ? "HTTP/1.1 302 Found\r\nLocation:\r\n"
+                                                          : "HTTP/1.1 200 OK\r\n");
+        }
+    });
+    asyncio::run(http::fetch(server.url("/a/b?q=1")));
+    EXPECT_EQ(targets, (std::vector<std::string>{"/a/b?q=1", "/a/b?q=1"}));
+}
+
+TEST(HttpRedirects, their_bodies_are_not_read_to_the_end) {
+    std::atomic<std::uint64_t> sent = 0;
+    HttpServer server([&](ServedConnection& connection) {
+        while (const auto request = connection.read_request()) {
+            if (request->target() == "/end") {
+                connection.answer("arrived");
+            } else if (request->target() == "/announced") {
+                connection.write(redirect_to("/end") + "Content-Length: 999999999\r\n\r\n");
+                connection.wait_for_close();
+            } else {
+                connection.write(redirect_to("/end") + "\r\n");
+                while (connection.write(std::string(8192, 'x'))) {
+                    sent += 8192;
+                }
+            }
+        }
+    });
+    for (const std::string path : {"/endless", "/announced"}) {
+        const auto response =
+            asyncio::run(http::fetch(http::Request(server.url(path)).max_size(7)));
+        EXPECT_EQ(response.body, "arrived") << path;
+    }
+    EXPECT_LT(sent, 16u << 20);  // what the system's buffers take included
+}
+
+TEST(HttpRedirects, keep_their_place_in_line) {
+    HttpServer other(always("other"));
+    HttpServer server([&](ServedConnection& connection) {
+        while (const auto request = connection.read_request()) {
+            const std::string target = request->target();
+            connection.answer("", target == "/start"    ? redirect_to("/second")
+                                  : target == "/second" ? redirect_to(other.url())
+                                                        : "HTTP/1.1 200 OK\r\n");
+        }
+    });
+    asyncio::run([](HttpServer& server, HttpServer& other) -> Coro<void> {
+        http::ClientOptions options;
+        options.limit = 1;
+        http::Client client(options);
+        std::vector<int> order;
+        const auto numbered = [&](std::string url, int number) -> Coro<void> {
+            co_await client.fetch(std::move(url));
+            order.push_back(number);
+        };
+        std::vector<asyncio::Task<void>> tasks;
+        tasks.push_back(asyncio::create_task(numbered(server.url("/start"), 0)));
+        for (int i = 1; i < 6; ++i) {
+            const auto& next = i % 2 == 0 ? server : other;
+            tasks.push_back(asyncio::create_task(numbered(next.url("/x"), i)));
+        }
+        co_await asyncio::gather(tasks);
+        EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5}));
+    }(server, other));
+}
+
+TEST(HttpRedirects, to_each_others_full_hosts_do_not_wait_for_ever) {
+    HttpServer* peer = nullptr;
+    const auto script = [&peer](ServedConnection& connection) {
+        while (const auto request = connection.read_request()) {
+            connection.answer("", request->target() == "/there" ? redirect_to(peer->url("/end"))
+                                                                : "HTTP/1.1 200 OK\r\n");
+        }
+    };
+    HttpServer second(script);
+    HttpServer first([&](ServedConnection& connection) {
+        while (const auto request = connection.read_request()) {
+            connection.answer("", request->target() == "/there" ? redirect_to(second.url("/end"))
+                                                                : "HTTP/1.1 200 OK\r\n");
+        }
+    });
+    peer = &first;
+    asyncio::run([](HttpServer& first, HttpServer& second) -> Coro<void> {
+        http::ClientOptions options;
+        options.limit_per_host = 1;
+        http::Client client(options);
+        std::vector<asyncio::Task<http::Response>> tasks;
+        for (int i = 0; i < 40; ++i) {
+            const auto& server = i % 2 == 0 ? first : second;
+            tasks.push_back(asyncio::create_task(client.fetch(server.url("/there"))));
+        }
+        for (const auto& response : co_await asyncio::gather(tasks)) {
+            EXPECT_EQ(response.status, 200);
+        }
+    }(first, second));
+}
+
+TEST(HttpRedirects, an_error_tells_where_it_came_from) {
+    HttpServer server(always("", redirect_to("http://user:secret@127.0.0.1:1/x")));
+    const auto error = failure_of(server.url("/start"));
+    EXPECT_EQ(error.url(), "http://127.0.0.1:1/x");
+    EXPECT_EQ(error.history(), std::vector<std::string>{server.url("/start")});
+    EXPECT_TRUE(failure_of("http://127.0.0.1:1/x").history().empty());
+}
+
 TEST(HttpRedirects, only_http_and_https_are_followed) {
     for (const std::string target :
          {"file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:70/x", "javascript:1",

@@ -55,7 +55,7 @@ public:
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;
     ~Process() {
-        ::kill(pid_, SIGKILL);
+        ::kill(pid_, SIGTERM);  // not SIGKILL: it would leave the workers of nginx behind
         ::waitpid(pid_, nullptr, 0);
         ::close(output_);
     }

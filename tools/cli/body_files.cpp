@@ -26,7 +26,11 @@ std::string numbered(const std::string& name, unsigned number) {
 }  // namespace
 
 Directory::Directory(const std::string& path) : path_(path) {
-    std::filesystem::create_directories(path);
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) {
+        throw std::system_error(error, "cannot make the directory " + path);
+    }
     fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd_ < 0) {
         fail("cannot open the directory " + path);
@@ -67,6 +71,23 @@ void BodyFile::discard() noexcept {
     }
 }
 
+// Makes an empty file of that name, and puts the body in its place. False if there is one already.
+bool BodyFile::replace_new(const std::string& name) {
+    const int directory = directory_.fileno();
+    const int reserved =
+        ::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (reserved >= 0) {
+        ::close(reserved);
+        if (::renameat(directory, temporary_.c_str(), directory, name.c_str()) == 0) {
+            return true;
+        }
+    }
+    if (errno != EEXIST) {
+        fail("cannot rename " + directory_.path() + "/" + temporary_ + " to " + name);
+    }
+    return false;
+}
+
 // False if there is a file of that name.
 bool BodyFile::move_to(const std::string& name) {
     const int directory = directory_.fileno();
@@ -75,10 +96,14 @@ bool BodyFile::move_to(const std::string& name) {
         return true;
     }
     if (errno == EINVAL || errno == ENOSYS) {
-        // A file system that cannot do this can do the same in two steps.
+        // A file system that cannot do this can do the same in two steps, the first of which fails
+        // if the name is taken.
         if (::linkat(directory, temporary_.c_str(), directory, name.c_str(), 0) == 0) {
             ::unlinkat(directory, temporary_.c_str(), 0);
             return true;
+        }
+        if (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS) {
+            return replace_new(name);  // such as FAT, which has no links
         }
     }
     if (errno != EEXIST) {

@@ -47,6 +47,7 @@ public:
 private:
     void open();
     bool move_to(const std::string& name);
+    bool replace_new(const std::string& name);
 
     const Directory& directory_;
     const std::string name_;

@@ -1,4 +1,4 @@
-// asyncio demo: plays the two scenarios of the guide to create_task, each done badly and then well.
+// asyncio demo: plays the two ideas of the README, each done badly and then well.
 // What it draws is recorded while it happens, by calls next to the awaits they describe.
 #include <asyncio/asyncio.hpp>
 #include <asyncio/http.hpp>
@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -276,7 +277,7 @@ private:
         std::cout << '\n'
                   << ways.str(terminal_)
                   << "\nTasks share one thread: they help where a program waits. Work that keeps"
-                     "\nthe processor busy belongs to run_in_executor instead.\n";
+                     "\nthe processor busy belongs to other threads or processes.\n";
     }
 
     Terminal terminal_;
@@ -300,6 +301,9 @@ void add_demo(CLI::App& app, int& exit_status) {
     command->callback([&exit_status] {
         try {
             asyncio::run(run_demo());
+            if (!std::cout.flush()) {
+                throw std::runtime_error("what it shows cannot be written to the standard output");
+            }
             exit_status = 0;
         } catch (const KeyboardInterrupt&) {
             exit_status = 130;

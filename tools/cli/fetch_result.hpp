@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace asyncio::cli {
 
@@ -17,12 +18,19 @@ struct FetchResult {
     std::string problem;
     // Where the body went, or "".
     std::string file;
+    // Where redirects led, or "".
+    std::string final_url;
 
     bool failed() const noexcept { return !problem.empty(); }
 };
 
+// At most `size_max` bytes of text and then "...", cut between two characters: servers choose how
+// long their words are, and results are held in memory.
+std::string shortened(std::string_view text, std::size_t size_max);
+
 // "200       1234   0.035 s  http://example.org/", in columns. One line with its end, whatever the
-// URL and the problem contain.
+// URL and the problem contain, that does nothing to a terminal but show text. Passwords in the URL
+// are left out.
 std::string text_line(const FetchResult& result);
 
 // The same as a JSON object.

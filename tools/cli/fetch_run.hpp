@@ -5,9 +5,9 @@
 
 #include "body_files.hpp"
 #include "fetch_result.hpp"
-#include "file_names.hpp"
 #include "ordered_output.hpp"
 #include "progress_bar.hpp"
+#include "url_queue.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -28,12 +28,12 @@ struct FetchOptions {
     // Where the bodies go; empty: nowhere.
     std::string directory;
     bool json = false;
+    // Certificates to trust; empty: the system's.
+    std::string ca_file;
 };
 
 // Each worker takes the next URL when it is done with one, so that nothing is held in memory but
 // the list itself. Outlives the loop, so that it can tell what was done when Ctrl-C ended it.
-//
-// Invariant: URLs are taken in the order of the list, so names of files depend on nothing else.
 class FetchRun {
 public:
     // Raises: std::system_error if the directory cannot be made.
@@ -41,14 +41,16 @@ public:
     FetchRun(const FetchRun&) = delete;
     FetchRun& operator=(const FetchRun&) = delete;
 
+    // Raises: OutputClosed, or std::system_error if the results cannot be written.
     Coro<void> run();
 
     std::size_t total() const noexcept { return urls_.size(); }
     std::size_t done() const noexcept { return done_; }
     std::size_t failed() const noexcept { return failed_; }
     std::uint64_t bytes() const noexcept { return bytes_; }
-    // Writes the lines that are still held back, and takes the progress bar away.
-    void finish_output();
+    // Writes the lines that are held back, as far as somebody reads them, and takes the progress
+    // bar away.
+    void finish_output() noexcept;
 
 private:
     Coro<void> work(http::Client& client);
@@ -59,9 +61,8 @@ private:
     const FetchOptions options_;
     const std::vector<std::string> urls_;
     std::optional<Directory> directory_;
-    NameBook names_;
+    UrlQueue queue_;
     OrderedOutput output_;
-    std::size_t next_ = 0;
     std::size_t done_ = 0;
     std::size_t failed_ = 0;
     std::uint64_t bytes_ = 0;

@@ -3,12 +3,12 @@
 
 #include <asyncio/event_loop.hpp>
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <utility>
 
 namespace asyncio::cli {
 
@@ -26,6 +26,12 @@ std::size_t terminal_columns() noexcept {
     winsize size{};
     const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0;
     return known ? size.ws_col : 80;
+}
+
+// A terminal that is paused would block whoever writes to it.
+bool takes_output() noexcept {
+    pollfd request{STDERR_FILENO, POLLOUT, 0};
+    return ::poll(&request, 1, 0) == 1 && (request.revents & POLLOUT) != 0;
 }
 
 std::string duration_text(double seconds) {
@@ -68,12 +74,17 @@ std::string progress_line(std::size_t done, std::size_t total, std::size_t faile
     return (count + bar + tail).substr(0, columns);
 }
 
+void Speed::add(std::size_t things, double seconds) noexcept {
+    sum_ += smoothing * (static_cast<double>(things) / seconds - sum_);
+    weight_ += smoothing * (1 - weight_);
+}
+
 ProgressBar::ProgressBar(std::size_t total, const std::size_t& done, const std::size_t& failed)
     : total_(total), done_(done), failed_(failed), is_terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 void ProgressBar::stop() noexcept {
     timer_.cancel();
-    hide();
+    erase();
 }
 
 void ProgressBar::start() {
@@ -87,29 +98,42 @@ void ProgressBar::tick() {
     EventLoop& loop = get_running_loop();
     const TimePoint now = loop.time();
     const double seconds = std::chrono::duration<double>(now - last_tick_).count();
-    const double latest = static_cast<double>(done_ - last_done_) / seconds;
-    rate_ = rate_ == 0 ? latest : rate_ + smoothing * (latest - rate_);
+    speed_.add(done_ - last_done_, seconds);
     last_tick_ = now;
     last_done_ = done_;
-    draw();
+    if (!is_hidden_) {
+        draw();
+    }
     timer_ = loop.call_later(interval, [this] { tick(); });
 }
 
 void ProgressBar::draw() {
-    if (!is_terminal_) {
+    if (!is_terminal_ || !takes_output()) {
         return;
     }
     const double left = static_cast<double>(total_ - done_);
+    const double rate = speed_.per_second();
     // The last column stays free: some terminals go to the next line after it.
-    const std::string line = progress_line(done_, total_, failed_, rate_,
-                                           rate_ > 0 ? left / rate_ : -1, terminal_columns() - 1);
+    const std::string line = progress_line(done_, total_, failed_, rate,
+                                           rate > 0 ? left / rate : -1, terminal_columns() - 1);
     std::fputs(("\r\033[K" + line).c_str(), stderr);
     std::fflush(stderr);
     is_visible_ = true;
 }
 
 void ProgressBar::hide() noexcept {
-    if (std::exchange(is_visible_, false)) {
+    is_hidden_ = true;
+    erase();
+}
+
+void ProgressBar::show() {
+    is_hidden_ = false;
+    draw();
+}
+
+void ProgressBar::erase() noexcept {
+    if (is_visible_ && takes_output()) {
+        is_visible_ = false;
         std::fputs("\r\033[K", stderr);
         std::fflush(stderr);
     }

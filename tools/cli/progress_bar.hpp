@@ -14,6 +14,19 @@ namespace asyncio::cli {
 std::string progress_line(std::size_t done, std::size_t total, std::size_t failed, double rate,
                           double seconds_left, std::size_t columns);
 
+// Things per second: of late, but smooth. From the first measurement on it is a weighted mean of
+// all, so that none of them, least of all the first, counts for more than it is worth.
+class Speed {
+public:
+    void add(std::size_t things, double seconds) noexcept;
+    // 0 before the first measurement.
+    double per_second() const noexcept { return weight_ > 0 ? sum_ / weight_ : 0; }
+
+private:
+    double sum_ = 0;
+    double weight_ = 0;
+};
+
 // Draws itself on standard error, a few times a second, while `start`ed; nothing if that is no
 // terminal.
 class ProgressBar {
@@ -26,21 +39,24 @@ public:
     // Requires: a running loop.
     void start();
     void stop() noexcept;
-    // Takes it off the screen.
+    // Takes it off the screen until `show`: somebody else writes there.
     void hide() noexcept;
-    void draw();
+    void show();
 
 private:
     void tick();
+    void draw();
+    void erase() noexcept;
 
     const std::size_t total_;
     const std::size_t& done_;
     const std::size_t& failed_;
     const bool is_terminal_;
     bool is_visible_ = false;
+    bool is_hidden_ = false;
     TimePoint last_tick_{};
     std::size_t last_done_ = 0;
-    double rate_ = 0;
+    Speed speed_;
     TimerHandle timer_;
 };
 

@@ -4,55 +4,18 @@
 
 #include "commands.hpp"
 #include "site_server.hpp"
+#include "stop_signals.hpp"
 
 #include <CLI/CLI.hpp>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <iostream>
 #include <memory>
-#include <system_error>
 
 namespace asyncio::cli {
 
 namespace {
-
-// The signals that ask the site to stop, as a descriptor. Until `restore` they do nothing else.
-class StopSignals {
-public:
-    StopSignals() {
-        sigset_t signals;
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGINT);
-        sigaddset(&signals, SIGTERM);
-        fd_ = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-        if (fd_ < 0) {
-            throw std::system_error(errno, std::generic_category(), "signalfd");
-        }
-        pthread_sigmask(SIG_BLOCK, &signals, &before_);
-    }
-    StopSignals(const StopSignals&) = delete;
-    StopSignals& operator=(const StopSignals&) = delete;
-    ~StopSignals() {
-        restore();
-        ::close(fd_);
-    }
-
-    int fileno() const noexcept { return fd_; }
-    // Takes the signal that came; further ones do what they did before.
-    void restore() noexcept {
-        signalfd_siginfo info;
-        [[maybe_unused]] const auto size = ::read(fd_, &info, sizeof info);
-        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-
-private:
-    int fd_ = -1;
-    sigset_t before_{};
-};
 
 // Every connection takes a descriptor, and the usual limit of 1,024 is soon reached.
 void raise_descriptor_limit() noexcept {
@@ -66,14 +29,14 @@ void raise_descriptor_limit() noexcept {
 // Cancels the server at the first signal; the next one does what such signals do.
 Coro<void> stop_on_signal(std::shared_ptr<StopSignals> signals, Task<void> serving) {
     co_await readable(*signals);
-    signals->restore();
+    signals->take();
     std::cerr << "site: stopping; requests under way are answered first" << std::endl;
     serving.cancel();
 }
 
 Coro<void> run_site(SiteOptions options) {
     SiteServer server(options);
-    const auto signals = std::make_shared<StopSignals>();
+    const auto signals = std::make_shared<StopSignals>(std::initializer_list<int>{SIGINT, SIGTERM});
     const Task<void> serving = create_task({.name = "serve"}, server.serve());
     const Task<void> stopping =
         create_task({.name = "stop on signal"}, stop_on_signal(signals, serving));
