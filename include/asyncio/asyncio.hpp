@@ -11,12 +11,16 @@
 #include <asyncio/foreign_driver.hpp>
 #include <asyncio/future.hpp>
 #include <asyncio/gather.hpp>
+#include <asyncio/locks.hpp>
 #include <asyncio/log.hpp>
 #include <asyncio/outcome.hpp>
+#include <asyncio/queues.hpp>
 #include <asyncio/runners.hpp>
 #include <asyncio/shield.hpp>
 #include <asyncio/sleep.hpp>
 #include <asyncio/sockets.hpp>
 #include <asyncio/task.hpp>
 #include <asyncio/task_group.hpp>
+#include <asyncio/timeouts.hpp>
+#include <asyncio/wait.hpp>
 #include <asyncio/waiter.hpp>

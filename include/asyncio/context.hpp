@@ -11,7 +11,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace asyncio::inline v0 {
 
@@ -25,14 +24,8 @@ struct ContextKey {
 
 using ContextValue = std::shared_ptr<const void>;
 
-// One immutable state of a context: a flat map ordered by the address of the key.
-struct ContextMapping {
-    struct Entry {
-        std::shared_ptr<const ContextKey> key;
-        ContextValue value;
-    };
-    std::vector<Entry> entries;
-};
+// One immutable state of a context (context.cpp).
+struct ContextMapping;
 
 // What a Context refers to. The count is atomic because executors copy contexts across threads.
 class ContextData : public Pooled {

@@ -411,7 +411,7 @@ private:
     int interrupts_due_ = 0;
 
     // Any thread. The flag is set under the intake's lock and read without.
-    std::unique_ptr<detail::Intake> intake_;
+    detail::Intake* const intake_;  // owned
     std::atomic<bool> intake_waiting_{false};
 
     // Written by a signal handler; taken by drain_intake.

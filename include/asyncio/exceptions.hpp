@@ -65,6 +65,34 @@ public:
     ~TimeoutError() override;
 };
 
+/// The barrier was aborted, or reset while the task waited.
+class ASYNCIO_API BrokenBarrierError : public RuntimeError {
+public:
+    using RuntimeError::RuntimeError;
+    ~BrokenBarrierError() override;
+};
+
+/// `get_nowait` of an empty queue.
+class ASYNCIO_API QueueEmpty : public Error {
+public:
+    using Error::Error;
+    ~QueueEmpty() override;
+};
+
+/// `put_nowait` into a full queue.
+class ASYNCIO_API QueueFull : public Error {
+public:
+    using Error::Error;
+    ~QueueFull() override;
+};
+
+/// The queue was shut down.
+class ASYNCIO_API QueueShutDown : public Error {
+public:
+    using Error::Error;
+    ~QueueShutDown() override;
+};
+
 /// Nothing is left that could wake the program: raised on a virtual clock instead of blocking for
 /// ever; the text lists what every task waits for.
 class ASYNCIO_API DeadlockError : public RuntimeError {

@@ -16,17 +16,16 @@ constexpr std::size_t capacity_min = 64;
 void TimerHeap::grow() {
     static_assert(std::is_trivially_copyable_v<Entry>);
     const std::size_t capacity = std::max(capacity_min, capacity_ * 2);
-    void* const memory = std::realloc(entries_.get(), capacity * sizeof(Entry));
+    void* const memory = std::realloc(entries_, capacity * sizeof(Entry));
     if (memory == nullptr) {
         throw std::bad_alloc();
     }
-    static_cast<void>(entries_.release());
-    entries_.reset(static_cast<Entry*>(memory));
+    entries_ = static_cast<Entry*>(memory);
     capacity_ = capacity;
 }
 
 inline void TimerHeap::sift_up(std::size_t index, Entry entry) noexcept {
-    Entry* const entries = entries_.get();
+    Entry* const entries = entries_;
     while (index > 0) {
         const std::size_t parent = (index - 1) / arity;
         const Entry above = entries[parent];
@@ -68,7 +67,7 @@ TimerNode& TimerHeap::pop() noexcept {
 }
 
 void TimerHeap::sift_down(std::size_t index, Entry entry) noexcept {
-    Entry* const entries = entries_.get();
+    Entry* const entries = entries_;
     const std::size_t size = size_;
     const auto lesser = [entries](std::size_t a, std::size_t b) {
         return entries[b].before(entries[a]) ? b : a;

@@ -3,10 +3,20 @@
 #include <asyncio/driver.hpp>
 
 #include <algorithm>
+#include <vector>
 
 namespace asyncio::inline v0 {
 
 namespace detail {
+
+// One immutable state of a context: a flat map ordered by the address of the key.
+struct ContextMapping {
+    struct Entry {
+        std::shared_ptr<const ContextKey> key;
+        ContextValue value;
+    };
+    std::vector<Entry> entries;
+};
 
 namespace {
 

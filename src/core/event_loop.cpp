@@ -40,11 +40,14 @@ Poller::~Poller() = default;
 EventLoop::EventLoop(LoopOptions options)
     : clock_(options.clock), poller_(std::move(options.poller)),
       debug_(options.debug.has_value() ? *options.debug : debug_from_environment()),
-      intake_(std::make_unique<detail::Intake>()) {
+      intake_(new detail::Intake) {
     detail::register_loop(*this);
 }
 
-EventLoop::~EventLoop() { ASYNCIO_ASSERT(closed_); }
+EventLoop::~EventLoop() {
+    ASYNCIO_ASSERT(closed_);
+    delete intake_;
+}
 
 void EventLoopDeleter::operator()(EventLoop* loop) const noexcept {
     if (!loop->is_closed()) {

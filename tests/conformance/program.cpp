@@ -116,10 +116,9 @@ asyncio::Coro<Flow> Program::block(const Json& statements, std::size_t count) {
 
 void Program::make(const std::string& name, const Json& object) {
     const auto kind = object[0].get<std::string>();
-    if (kind != "Future") {
-        throw Unsupported("object " + kind);
-    }
-    variables_.insert_or_assign(name, asyncio::get_running_loop().create_future<Value>());
+    Variable made = kind == "Future" ? Variable(asyncio::get_running_loop().create_future<Value>())
+                                     : make_primitive(kind, object);
+    variables_.insert_or_assign(name, std::move(made));
 }
 
 asyncio::Coro<Value> Program::main() {
@@ -215,37 +214,62 @@ Record Program::run(bool debug) {
 
 const std::unordered_map<std::string, Program::Statement>& Program::statements() {
     static const std::unordered_map<std::string, Statement> table = {
+        {"acquire", &Program::do_acquire},
         {"all_tasks", &Program::do_all_tasks},
+        {"as_completed", &Program::do_as_completed},
         {"await", &Program::do_await},
+        {"barrier_abort", &Program::do_barrier_abort},
+        {"barrier_reset", &Program::do_barrier_reset},
+        {"barrier_wait", &Program::do_barrier_wait},
         {"call", &Program::do_call},
         {"call_later", &Program::do_call_later},
         {"call_soon", &Program::do_call_soon},
         {"cancel", &Program::do_cancel},
         {"cancel_self", &Program::do_cancel_self},
         {"cancelling", &Program::do_cancelling},
+        {"cond_notify", &Program::do_cond_notify},
+        {"cond_wait", &Program::do_cond_wait},
         {"ctx_get", &Program::do_ctx_get},
         {"ctx_set", &Program::do_ctx_set},
+        {"event_clear", &Program::do_event_clear},
+        {"event_set", &Program::do_event_set},
+        {"event_wait", &Program::do_event_wait},
         {"exception", &Program::do_exception},
         {"gather", &Program::do_gather},
         {"gather_as", &Program::do_gather_as},
+        {"get", &Program::do_get},
+        {"get_nowait", &Program::do_get_nowait},
         {"group_spawn", &Program::do_group_spawn},
         {"handle_cancel", &Program::do_handle_cancel},
+        {"join", &Program::do_join},
+        {"locked", &Program::do_locked},
         {"log", &Program::do_log},
         {"on_done", &Program::do_on_done},
+        {"put", &Program::do_put},
+        {"put_nowait", &Program::do_put_nowait},
+        {"qsize", &Program::do_qsize},
         {"raise", &Program::do_raise},
+        {"release", &Program::do_release},
         {"repeat", &Program::do_repeat},
+        {"reschedule", &Program::do_reschedule},
         {"result", &Program::do_result},
         {"return", &Program::do_return},
         {"set_exception", &Program::do_set_exception},
         {"set_result", &Program::do_set_result},
         {"shield", &Program::do_shield},
+        {"shutdown", &Program::do_shutdown},
         {"sleep", &Program::do_sleep},
         {"spawn", &Program::do_spawn},
         {"spawn_eager", &Program::do_spawn_eager},
         {"state", &Program::do_state},
+        {"task_done", &Program::do_task_done},
         {"task_group", &Program::do_task_group},
+        {"timeout", &Program::do_timeout},
         {"try", &Program::do_try},
         {"uncancel", &Program::do_uncancel},
+        {"wait", &Program::do_wait},
+        {"wait_for", &Program::do_wait_for},
+        {"with", &Program::do_with},
     };
     return table;
 }

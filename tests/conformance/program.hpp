@@ -38,11 +38,28 @@ struct Record {
     std::vector<std::string> lost;  // sorted
 };
 
+// The order of a PriorityQueue.
+struct ByContent {
+    bool operator()(const Value& a, const Value& b) const;
+};
+using LeastFirst = asyncio::PriorityQueue<Value, ByContent>;
+
 // What a variable names: a task or future, a gathering future with or without return_exceptions, a
-// handle, or a group.
-using Variable = std::variant<asyncio::Future<Value>, asyncio::Future<std::vector<Value>>,
-                              asyncio::Future<std::vector<asyncio::Outcome<Value>>>,
-                              asyncio::Handle, std::shared_ptr<asyncio::TaskGroup>>;
+// handle, a group, a timeout, or what coordinates tasks.
+using Variable =
+    std::variant<asyncio::Future<Value>, asyncio::Future<std::vector<Value>>,
+                 asyncio::Future<std::vector<asyncio::Outcome<Value>>>, asyncio::Handle,
+                 std::shared_ptr<asyncio::TaskGroup>, std::shared_ptr<asyncio::Timeout>,
+                 std::shared_ptr<asyncio::Lock>, std::shared_ptr<asyncio::Event>,
+                 std::shared_ptr<asyncio::Condition>, std::shared_ptr<asyncio::Semaphore>,
+                 std::shared_ptr<asyncio::Barrier>, std::shared_ptr<asyncio::Queue<Value>>,
+                 std::shared_ptr<asyncio::LifoQueue<Value>>, std::shared_ptr<LeastFirst>>;
+
+// The future or task that a variable names. Throws std::logic_error if it is something else.
+asyncio::AnyFuture any_future(const Variable& variable);
+
+// Makes what coordinates tasks. Throws Unsupported.
+Variable make_primitive(const std::string& kind, const Json& object);
 
 // What a block ended with: the value of a `return`, or nothing if it ran to its end.
 using Flow = std::optional<Value>;
@@ -127,6 +144,33 @@ private:
     asyncio::Coro<Flow> do_shield(const Json& statement);
     asyncio::Coro<Flow> do_task_group(const Json& statement);
     void do_group_spawn(const Json& statement);
+    asyncio::Coro<Flow> do_timeout(const Json& statement);
+    void do_reschedule(const Json& statement);
+
+    // Statements: synchronisation and queues.
+    asyncio::Coro<Flow> do_acquire(const Json& statement);
+    void do_release(const Json& statement);
+    void do_locked(const Json& statement);
+    asyncio::Coro<Flow> do_with(const Json& statement);
+    asyncio::Coro<Flow> do_event_wait(const Json& statement);
+    void do_event_set(const Json& statement);
+    void do_event_clear(const Json& statement);
+    asyncio::Coro<Flow> do_cond_wait(const Json& statement);
+    void do_cond_notify(const Json& statement);
+    asyncio::Coro<Flow> do_barrier_wait(const Json& statement);
+    asyncio::Coro<Flow> do_barrier_reset(const Json& statement);
+    asyncio::Coro<Flow> do_barrier_abort(const Json& statement);
+    asyncio::Coro<Flow> do_put(const Json& statement);
+    asyncio::Coro<Flow> do_get(const Json& statement);
+    void do_put_nowait(const Json& statement);
+    void do_get_nowait(const Json& statement);
+    void do_task_done(const Json& statement);
+    asyncio::Coro<Flow> do_join(const Json& statement);
+    void do_shutdown(const Json& statement);
+    void do_qsize(const Json& statement);
+    asyncio::Coro<Flow> do_wait(const Json& statement);
+    asyncio::Coro<Flow> do_wait_for(const Json& statement);
+    asyncio::Coro<Flow> do_as_completed(const Json& statement);
 
     // Statements: context variables.
     void do_ctx_set(const Json& statement);

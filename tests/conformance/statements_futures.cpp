@@ -110,34 +110,6 @@ asyncio::Coro<Flow> Program::do_shield(const Json& statement) {
     co_return std::nullopt;
 }
 
-// ---- groups
-
-asyncio::Coro<Flow> Program::do_task_group(const Json& statement) {
-    const auto variable = statement[1].get<std::string>();
-    const auto group = std::make_shared<asyncio::TaskGroup>();
-    Flow flow =
-        co_await asyncio::task_group(*group, [&](asyncio::TaskGroup&) -> asyncio::Coro<Flow> {
-            variables_.insert_or_assign(variable, group);
-            co_return co_await block(statement[2]);
-        });
-    log("task_group " + variable + " closed");
-    co_return flow;
-}
-
-void Program::do_group_spawn(const Json& statement) {
-    const Variable* const group = find_or_log("group_spawn", statement[1]);
-    if (group == nullptr) {
-        return;
-    }
-    const auto variable = statement[2].get<std::string>();
-    // Held here, because an eager child might give the variable to another group.
-    const auto scope = std::get<std::shared_ptr<asyncio::TaskGroup>>(*group);
-    asyncio::Future<Value> task =
-        scope->create_task({.name = variable}, coro(statement[3].get<std::string>()));
-    variables_.insert_or_assign(variable, std::move(task));
-    log("group_spawn " + variable);
-}
-
 // ---- context variables
 
 void Program::do_ctx_set(const Json& statement) {

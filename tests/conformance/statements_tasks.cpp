@@ -7,19 +7,6 @@ namespace conformance {
 
 namespace {
 
-// The future or task that a variable names. Throws std::logic_error if it is something else.
-asyncio::AnyFuture any_future(const Variable& variable) {
-    return std::visit(
-        [](const auto& named) -> asyncio::AnyFuture {
-            if constexpr (std::is_convertible_v<decltype(named), asyncio::AnyFuture>) {
-                return named;
-            } else {
-                throw std::logic_error("the statement needs a task or future");
-            }
-        },
-        variable);
-}
-
 // Throws what the future ended with, if that is an exception.
 Value result_of(const Variable& variable) {
     return std::visit(
@@ -39,6 +26,18 @@ Value result_of(const Variable& variable) {
 std::string show_bool(bool value) { return value ? "true" : "false"; }
 
 }  // namespace
+
+asyncio::AnyFuture any_future(const Variable& variable) {
+    return std::visit(
+        [](const auto& named) -> asyncio::AnyFuture {
+            if constexpr (std::is_convertible_v<decltype(named), asyncio::AnyFuture>) {
+                return named;
+            } else {
+                throw std::logic_error("the statement needs a task or future");
+            }
+        },
+        variable);
+}
 
 Variable* Program::find(const Json& name) {
     const auto found = variables_.find(name.get<std::string>());

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -39,6 +38,11 @@ private:
 //  3. Among equal deadlines, fewer than 2^31 pushes apart, the older timer comes first.
 class ASYNCIO_API TimerHeap {
 public:
+    TimerHeap() = default;
+    TimerHeap(const TimerHeap&) = delete;
+    TimerHeap& operator=(const TimerHeap&) = delete;
+    ~TimerHeap() { std::free(entries_); }
+
     bool empty() const noexcept { return size_ == 0; }
     std::size_t size() const noexcept { return size_; }
     TimePoint earliest() const noexcept { return entries_[0].when; }
@@ -75,12 +79,8 @@ private:
         entry.node->heap_index_ = static_cast<std::uint32_t>(index);
     }
 
-    struct Free {
-        void operator()(Entry* entries) const noexcept { std::free(entries); }
-    };
-
     // Grown by realloc: a large array is then remapped, not copied.
-    std::unique_ptr<Entry[], Free> entries_;
+    Entry* entries_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
     std::uint32_t sequence_ = 0;

@@ -1,0 +1,151 @@
+// timeout: a deadline for what a coroutine does in a scope.
+#pragma once
+
+#include <asyncio/task.hpp>
+
+#include <concepts>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace asyncio::inline v0 {
+
+/// The deadline of a `timeout` scope. The body gets it, to look at it and to move it.
+///
+/// Invariants:
+///  1. `timer_` is scheduled exactly while the scope is active and has a deadline.
+///  2. `target_` is set from `enter` to `exit`.
+///
+/// Thread safety: loop thread only. Source: S148 to S161.
+class ASYNCIO_API Timeout {
+public:
+    /// A scope that ends at `when` on the loop's clock; without a value it never does.
+    explicit Timeout(std::optional<TimePoint> when) noexcept : when_(when) {}
+    Timeout(const Timeout&) = delete;
+    Timeout& operator=(const Timeout&) = delete;
+    ~Timeout() { timer_.cancel(); }
+
+    /// The deadline, if there is one.
+    std::optional<TimePoint> when() const noexcept { return when_; }
+    /// Moves, arms or (without a value) disarms the deadline; one that has passed is due at once.
+    /// Raises: RuntimeError unless the scope is active.
+    void reschedule(std::optional<TimePoint> when);
+    /// True once the deadline has interrupted the scope.
+    bool expired() const noexcept { return state_ == State::expiring || state_ == State::expired; }
+
+    /// Begins the scope by hand; `exit(error)` must follow, with what left the body, if anything.
+    /// Raises: RuntimeError if it was entered before, or outside a coroutine.
+    void enter();
+    /// Ends it. Throws TimeoutError if `error` is the CancelledError of this deadline and nobody
+    /// else has asked for a cancellation; its `cause()` is `error`.
+    void exit(const std::exception_ptr& error);
+
+    /// `<Timeout [active] when=12.5>`.
+    friend ASYNCIO_API std::string repr(const Timeout& timeout);
+
+private:
+    enum class State : std::uint8_t { created, active, expiring, expired, finished };
+
+    static const char* name_of(State state) noexcept;
+    void on_timeout();
+
+    std::optional<TimePoint> when_;
+    EventLoop* loop_ = nullptr;
+    CancelTarget* target_ = nullptr;
+    Handle timer_;
+    int cancelling_at_entry_ = 0;
+    State state_ = State::created;
+};
+
+namespace detail {
+
+template <class F>
+concept TimeoutBody =
+    (std::invocable<F&, Timeout&> && CoroLike<std::invoke_result_t<F&, Timeout&>>) ||
+    (std::invocable<F&> && CoroLike<std::invoke_result_t<F&>>);
+
+template <class F>
+auto call_body(F& body, Timeout& scope) {
+    if constexpr (std::invocable<F&, Timeout&>) {
+        return to_coro(std::invoke(body, scope));
+    } else {
+        return to_coro(std::invoke(body));
+    }
+}
+
+template <class F>
+using timeout_value_t =
+    coro_value_t<decltype(call_body(std::declval<F&>(), std::declval<Timeout&>()))>;
+
+// The deadline `delay` from now, later than every other one if that is out of range.
+ASYNCIO_API TimePoint deadline_in(Duration delay);
+
+}  // namespace detail
+
+/// Runs `body(scope)` or `body()` in the current task, with a deadline:
+///
+///     co_await asyncio::timeout(5s, [&](asyncio::Timeout& scope) -> asyncio::Coro<> {
+///         co_await connect();
+///         scope.reschedule(std::nullopt);  // from here on it may take as long as it likes
+///         co_await transfer();
+///     });
+///
+/// At the deadline the body gets a CancelledError where it waits, and the scope throws a
+/// TimeoutError if that leaves it. A body that does not wait is not interrupted; one that catches
+/// the CancelledError and ends normally returns its value, and `scope.expired()` tells. Of nested
+/// scopes that expire together the outermost throws. Owns the callable.
+///
+/// This form takes a Timeout that outlives the scope; it is used once.
+///
+/// Cancel safety: a cancellation from outside leaves the scope as CancelledError even if the
+/// deadline passes at the same time. Cost: a timer. Source: S148 to S161.
+template <detail::TimeoutBody Body>
+Coro<detail::timeout_value_t<Body>> timeout(Timeout& scope, Body body) {
+    using T = detail::timeout_value_t<Body>;
+    scope.enter();
+    std::exception_ptr error;
+    try {
+        if constexpr (std::is_void_v<T>) {
+            co_await detail::call_body(body, scope);
+            scope.exit(nullptr);
+            co_return;
+        } else {
+            T result = co_await detail::call_body(body, scope);
+            scope.exit(nullptr);
+            co_return std::forward<T>(result);
+        }
+    } catch (...) {
+        error = std::current_exception();
+    }
+    scope.exit(error);
+    std::rethrow_exception(std::move(error));
+}
+
+/// Until a point in time on the loop's clock; without a value there is no deadline.
+template <detail::TimeoutBody Body>
+Coro<detail::timeout_value_t<Body>> timeout_at(std::optional<TimePoint> when, Body body) {
+    Timeout scope(when);
+    if constexpr (std::is_void_v<detail::timeout_value_t<Body>>) {
+        co_await timeout(scope, std::move(body));
+    } else {
+        co_return co_await timeout(scope, std::move(body));
+    }
+}
+
+/// For at most `delay` from now. Raises also: ValueError for NaN.
+template <class Rep, class Period, detail::TimeoutBody Body>
+Coro<detail::timeout_value_t<Body>> timeout(std::chrono::duration<Rep, Period> delay, Body body) {
+    return timeout_at(detail::deadline_in(detail::to_duration(delay)), std::move(body));
+}
+/// Seconds, as in Python.
+template <detail::TimeoutBody Body>
+Coro<detail::timeout_value_t<Body>> timeout(double seconds, Body body) {
+    return timeout_at(detail::deadline_in(detail::from_seconds(seconds)), std::move(body));
+}
+/// Without a deadline; `reschedule` can set one.
+template <detail::TimeoutBody Body>
+Coro<detail::timeout_value_t<Body>> timeout(std::nullopt_t, Body body) {
+    return timeout_at(std::nullopt, std::move(body));
+}
+
+}  // namespace asyncio::inline v0

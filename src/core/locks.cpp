@@ -1,0 +1,324 @@
+// Lock, Event, Condition, Semaphore and Barrier. Follow CPython's asyncio/locks.py.
+#include <asyncio/event_loop.hpp>
+#include <asyncio/locks.hpp>
+
+#include <algorithm>
+
+namespace asyncio::inline v0 {
+
+namespace detail {
+
+bool LineWaiter::cancel(const CancelMessage& message) {
+    if (done()) {
+        return false;
+    }
+    cancelled_ = true;
+    on_cancel();
+    return Waiter::cancel(message);
+}
+
+void LoopBound::bind_to_loop(const char* type_name) {
+    const EventLoop& loop = Driver::current().loop();
+    if (loop_ == nullptr) {
+        loop_ = &loop;
+    } else if (loop_ != &loop) {
+        throw RuntimeError(std::string("this ") + type_name +
+                           " is bound to a different event loop: tasks of one loop have waited "
+                           "for it, so it cannot serve another");
+    }
+}
+
+}  // namespace detail
+
+namespace {
+
+std::string bracketed(const char* type, std::string state, std::size_t waiting) {
+    std::string text = std::string("<") + type + " [" + std::move(state);
+    if (waiting > 0) {
+        text += ", waiters:" + std::to_string(waiting);
+    }
+    return text + "]>";
+}
+
+template <class List>
+std::size_t count(const List& list) noexcept {
+    std::size_t number = 0;
+    const_cast<List&>(list).for_each([&number](auto&) { ++number; });
+    return number;
+}
+
+}  // namespace
+
+// ---- Lock
+
+void Lock::release() {
+    if (!locked_) {
+        throw RuntimeError("Lock is not acquired: release() needs an acquire() before");
+    }
+    unlock();
+}
+
+void Lock::wake_up_first() noexcept {
+    if (!line_.empty() && !line_.front().done()) {
+        line_.front().set_result();
+    }
+}
+
+Lock::Acquire::~Acquire() {
+    if (linked()) {
+        leave();  // the task was destroyed
+    }
+}
+
+void Lock::Acquire::leave() noexcept {
+    unlink();
+    if (!cancelled()) {
+        --lock_->in_line_;
+    }
+}
+
+void Lock::Acquire::take_turn() {
+    leave();
+    try {
+        resumed();
+    } catch (...) {
+        if (!lock_->locked_) {
+            lock_->wake_up_first();
+        }
+        throw;
+    }
+    lock_->locked_ = true;
+}
+
+Coro<void> Lock::Acquire::run(Lock& lock) { co_await lock.acquire(); }
+
+std::string repr(const Lock& lock) {
+    return bracketed("Lock", lock.locked_ ? "locked" : "unlocked", lock.in_line_);
+}
+
+// ---- Event
+
+void Event::set() noexcept {
+    if (set_) {
+        return;
+    }
+    set_ = true;
+    while (!line_.empty()) {
+        line_.pop_front().set_result();
+    }
+}
+
+Coro<void> Event::Wait::run(Event& event) { co_await event.wait(); }
+
+Event::Statistics Event::statistics() const noexcept { return {count(line_)}; }
+
+std::string repr(const Event& event) {
+    return bracketed("Event", event.set_ ? "set" : "unset", count(event.line_));
+}
+
+// ---- Condition
+
+class Condition::Notification final : public detail::LineWaiter {
+public:
+    explicit Notification(Condition& condition) noexcept : condition_(condition) {}
+
+    template <std::derived_from<detail::Frame> P>
+    void await_suspend(std::coroutine_handle<P> handle) {
+        condition_.line_.push_back(*this);
+        suspend(handle, WaitKind::primitive);
+    }
+    static void await_resume() { resumed(); }
+
+private:
+    void on_cancel() noexcept override { unlink(); }
+
+    Condition& condition_;
+};
+
+Coro<void> Condition::wait() {
+    if (!locked()) {
+        throw RuntimeError("cannot wait on un-acquired lock: acquire() the condition first");
+    }
+    bind_to_loop("Condition");
+    release();
+    std::exception_ptr error;
+    try {
+        co_await Notification(*this);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    // The lock is taken again whatever happens, and the latest cancellation is the one that counts.
+    for (bool acquired = false; !acquired;) {
+        try {
+            co_await lock_->acquire();
+            acquired = true;
+        } catch (const CancelledError&) {
+            error = std::current_exception();
+        } catch (...) {
+            wake(1);
+            throw;
+        }
+    }
+    if (error != nullptr) {
+        wake(1);  // the notification may have been for this task
+        std::rethrow_exception(std::move(error));
+    }
+}
+
+void Condition::notify(std::size_t number) {
+    if (!locked()) {
+        throw RuntimeError("cannot notify on un-acquired lock: acquire() the condition first");
+    }
+    wake(number);
+}
+
+void Condition::wake(std::size_t number) noexcept {
+    for (; number > 0 && !line_.empty(); --number) {
+        line_.pop_front().set_result();
+    }
+}
+
+Condition::Statistics Condition::statistics() const noexcept {
+    return {count(line_), lock_->statistics()};
+}
+
+std::string repr(const Condition& condition) {
+    return bracketed("Condition", condition.locked() ? "locked" : "unlocked",
+                     count(condition.line_));
+}
+
+// ---- Semaphore
+
+bool Semaphore::wake_up_next() noexcept {
+    if (line_.empty()) {
+        return false;
+    }
+    --value_;
+    ++woken_;
+    Acquire& next = line_.pop_front();
+    next.state_ = Acquire::State::woken;
+    next.set_result();
+    return true;
+}
+
+Semaphore::Acquire::~Acquire() {
+    if (state_ == State::woken) {
+        // The task was destroyed with a permit on its way to it.
+        --semaphore_->woken_;
+        ++semaphore_->value_;
+        semaphore_->wake_up_all_allowed();
+    }
+}
+
+void Semaphore::Acquire::take_turn() {
+    const bool woken = std::exchange(state_, State::ready) == State::woken;
+    if (woken) {
+        --semaphore_->woken_;
+    }
+    try {
+        resumed();
+    } catch (...) {
+        if (woken) {
+            ++semaphore_->value_;
+        }
+        semaphore_->wake_up_all_allowed();
+        throw;
+    }
+    semaphore_->wake_up_all_allowed();
+}
+
+Coro<void> Semaphore::Acquire::run(Semaphore& semaphore) { co_await semaphore.acquire(); }
+
+Semaphore::Statistics Semaphore::statistics() const noexcept {
+    return {value_, count(line_) + woken_};
+}
+
+std::string repr(const Semaphore& semaphore) {
+    return bracketed("Semaphore",
+                     semaphore.locked() ? "locked"
+                                        : "unlocked, value:" + std::to_string(semaphore.value_),
+                     count(semaphore.line_) + semaphore.woken_);
+}
+
+void BoundedSemaphore::release() {
+    if (value() >= bound_) {
+        throw ValueError("BoundedSemaphore released too many times: it began with " +
+                         std::to_string(bound_) + " permits");
+    }
+    Semaphore::release();
+}
+
+// ---- Barrier
+
+Barrier::Barrier(std::size_t parties) : parties_(parties) {
+    if (parties < 1) {
+        throw ValueError("parties must be >= 1");
+    }
+}
+
+Coro<std::size_t> Barrier::wait() {
+    const auto guard = co_await condition_.scoped();
+    co_await condition_.wait_for(
+        [this] { return state_ != State::draining && state_ != State::resetting; });
+    if (state_ == State::broken) {
+        throw BrokenBarrierError("Barrier aborted: reset() makes it usable again");
+    }
+    struct Inside {
+        explicit Inside(Barrier& entered) noexcept : barrier(entered) { ++barrier.count_; }
+        Inside(const Inside&) = delete;
+        Inside& operator=(const Inside&) = delete;
+        ~Inside() {
+            if (--barrier.count_ > 0) {
+                return;
+            }
+            if (barrier.state_ == State::resetting || barrier.state_ == State::draining) {
+                barrier.state_ = State::filling;
+            }
+            if (barrier.condition_.locked()) {
+                barrier.condition_.notify_all();
+            }
+        }
+        Barrier& barrier;
+    };
+    const std::size_t index = count_;
+    const Inside inside(*this);
+    co_await pass(index);
+    co_return index;
+}
+
+// Waits for the others, or lets them pass.
+Coro<void> Barrier::pass(std::size_t index) {
+    if (index + 1 == parties_) {
+        state_ = State::draining;
+        condition_.notify_all();
+        co_return;
+    }
+    co_await condition_.wait_for([this] { return state_ != State::filling; });
+    if (state_ == State::broken || state_ == State::resetting) {
+        throw BrokenBarrierError("Abort or reset of barrier");
+    }
+}
+
+Coro<void> Barrier::reset() {
+    const auto guard = co_await condition_.scoped();
+    state_ = count_ > 0 ? State::resetting : State::filling;
+    condition_.notify_all();
+}
+
+Coro<void> Barrier::abort() {
+    const auto guard = co_await condition_.scoped();
+    state_ = State::broken;
+    condition_.notify_all();
+}
+
+std::string repr(const Barrier& barrier) {
+    static constexpr const char* names[] = {"filling", "draining", "resetting", "broken"};
+    std::string state = names[static_cast<std::size_t>(barrier.state_)];
+    if (barrier.state_ != Barrier::State::broken) {
+        state += ", waiters:" + std::to_string(barrier.n_waiting()) + "/" +
+                 std::to_string(barrier.parties_);
+    }
+    return bracketed("Barrier", std::move(state), 0);
+}
+
+}  // namespace asyncio::inline v0

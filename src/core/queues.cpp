@@ -1,0 +1,68 @@
+// The parts of queues that do not depend on the items. Follow CPython's asyncio/queues.py.
+#include <asyncio/queues.hpp>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+namespace {
+
+template <class List>
+std::size_t count(const List& list) noexcept {
+    std::size_t number = 0;
+    const_cast<List&>(list).for_each([&number](auto&) { ++number; });
+    return number;
+}
+
+}  // namespace
+
+void QueueCore::task_done() {
+    if (unfinished_tasks_ == 0) {
+        throw ValueError("task_done() called too many times: once for each item that was put");
+    }
+    items_dropped(1);
+}
+
+void QueueCore::items_dropped(std::size_t count) noexcept {
+    unfinished_tasks_ -= std::min(count, unfinished_tasks_);
+    if (unfinished_tasks_ == 0) {
+        finished_.set();
+    }
+}
+
+void QueueCore::wake_next(Line& line) noexcept {
+    if (!line.empty()) {
+        line.pop_front().set_result();
+    }
+}
+
+void QueueCore::wake_all() noexcept {
+    while (!getters_.empty()) {
+        wake_next(getters_);
+    }
+    while (!putters_.empty()) {
+        wake_next(putters_);
+    }
+}
+
+QueueStatistics QueueCore::statistics_of(std::size_t size) const noexcept {
+    return {size, maxsize_, unfinished_tasks_, count(getters_), count(putters_)};
+}
+
+std::string QueueCore::describe(const char* type, std::size_t size) const {
+    std::string text = std::string("<") + type + " maxsize=" + std::to_string(maxsize_);
+    text += size > 0 ? " size=" + std::to_string(size) : "";
+    text += getters_.empty() ? "" : " getters=" + std::to_string(count(getters_));
+    text += putters_.empty() ? "" : " putters=" + std::to_string(count(putters_));
+    text += unfinished_tasks_ > 0 ? " tasks=" + std::to_string(unfinished_tasks_) : "";
+    text += shut_down_ ? " shutdown" : "";
+    return text + ">";
+}
+
+void QueueCore::throw_empty() { throw QueueEmpty("the queue is empty; get() waits for an item"); }
+
+void QueueCore::throw_full() { throw QueueFull("the queue is full; put() waits for room"); }
+
+void QueueCore::throw_shut_down() { throw QueueShutDown("the queue was shut down"); }
+
+}  // namespace detail
+}  // namespace asyncio::inline v0
