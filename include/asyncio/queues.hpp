@@ -91,7 +91,7 @@ private:
 };
 
 // An operation that is done at once if it can be, and else by a coroutine that waits.
-template <class Queue, class T>
+template <class T>
 class QueueOperation {
 public:
     QueueOperation(const QueueOperation&) = delete;
@@ -239,7 +239,7 @@ using PriorityQueue = BasicQueue<T, detail::PriorityItems<T, Compare>>;
 
 template <class T, class Items>
 class [[nodiscard("put does nothing until it is awaited")]] BasicQueue<T, Items>::Put final
-    : public detail::QueueOperation<BasicQueue, void> {
+    : public detail::QueueOperation<void> {
 public:
     Put(BasicQueue& queue, T item) : queue_(queue), item_(std::move(item)) {}
 
@@ -271,7 +271,7 @@ private:
 
 template <class T, class Items>
 class [[nodiscard("get does nothing until it is awaited")]] BasicQueue<T, Items>::Get final
-    : public detail::QueueOperation<BasicQueue, T> {
+    : public detail::QueueOperation<T> {
 public:
     explicit Get(BasicQueue& queue) noexcept : queue_(queue) {}
 
