@@ -31,8 +31,7 @@ class SlabPool;
 //
 // Invariants:
 //  1. `live` counts the blocks that are in use or in some thread's free list.
-//  2. Only the owner's thread touches a slab, except the `returned` ones and `next_returned`, which
-//  are
+//  2. Only the owner's thread touches a slab, except `returned...` and `next_returned`, which are
 //     guarded by returns_mutex; once the owner is abandoned the mutex guards everything.
 struct alignas(64) Slab {
     SlabPool* owner;
