@@ -18,7 +18,7 @@ namespace detail {
 
 // Cancels a task or future and waits until it has ended. Cancel safety: only the waiting ends.
 ASYNCIO_API Coro<void> cancel_and_wait(AnyFuture future);
-[[noreturn]] ASYNCIO_API void throw_timeout_of(AnyFuture cancelled);
+[[noreturn]] ASYNCIO_API void throw_timeout_of(const AnyFuture& cancelled);
 
 template <class T>
 Coro<T> await_once(Coro<T> coro) {
@@ -154,7 +154,13 @@ public:
     ~Completions();
 
     // Takes one of the completions; false when none is left.
-    bool take_one() noexcept { return left_ > 0 && left_-- > 0; }
+    bool take_one() noexcept {
+        if (left_ == 0) {
+            return false;
+        }
+        --left_;
+        return true;
+    }
     // Waits for the next one. Raises: TimeoutError.
     static Coro<AnyFuture> next(std::shared_ptr<Completions> completions);
 

@@ -49,7 +49,7 @@ Coro<void> cancel_and_wait(AnyFuture future) {
     co_await waiter;
 }
 
-void throw_timeout_of(AnyFuture cancelled) {
+void throw_timeout_of(const AnyFuture& cancelled) {
     TimeoutError error;
     try {
         static_cast<void>(cancelled.exception());
