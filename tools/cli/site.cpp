@@ -3,6 +3,7 @@
 #include <asyncio/sockets.hpp>
 
 #include "commands.hpp"
+#include "option_checks.hpp"
 #include "site_server.hpp"
 #include "stop_signals.hpp"
 
@@ -76,6 +77,16 @@ void add_site(CLI::App& app, int& exit_status) {
         ->capture_default_str();
     command->add_option("--seed", options->seed, "Decides which requests for /flaky fail")
         ->capture_default_str();
+    command
+        ->add_option_function<double>(
+            "--read-timeout",
+            [options](double seconds) {
+                options->read_timeout =
+                    std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+            },
+            "Seconds for a request to come, and for the next one to begin; 30 without it")
+        ->check(duration_in_seconds())
+        ->type_name("FLOAT");
     command->footer("The page / lists the others. Ctrl-C or SIGTERM ends the site gracefully.");
     command->callback([options, &exit_status] { exit_status = site(*options); });
 }

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <iostream>
 #include <list>
 #include <optional>
@@ -39,6 +40,15 @@ bool is_shortage(const std::error_code& code) noexcept {
     return code == std::errc::too_many_files_open ||
            code == std::errc::too_many_files_open_in_system || code == std::errc::no_buffer_space ||
            code == std::errc::not_enough_memory;
+}
+
+// What went wrong with one connection, or on the way to its client, before it was accepted: Linux
+// reports that here, and asks to try again.
+bool is_of_one_connection(const std::error_code& code) noexcept {
+    constexpr int codes[] = {ECONNABORTED, EPROTO,       EPERM,       ENETDOWN, ENETUNREACH,
+                             EHOSTDOWN,    EHOSTUNREACH, ENOPROTOOPT, ENONET,   EOPNOTSUPP};
+    return code.category() == std::generic_category() &&
+           std::find(std::begin(codes), std::end(codes), code.value()) != std::end(codes);
 }
 
 // Receives more. Returns false at the end of the stream.
@@ -79,6 +89,28 @@ Coro<void> skip_body(Connection& connection, std::uint64_t size) {
         }
     }
     connection.received.erase(0, size);
+}
+
+// Reads a request with its body. Empty when the client has nothing more to ask, or does not ask in
+// time.
+Coro<std::optional<RequestHead>> read_request(Connection& connection, Duration time) {
+    bool too_late = false;
+    try {
+        co_return co_await timeout(
+            time, [connection = &connection]() -> Coro<std::optional<RequestHead>> {
+                std::optional<RequestHead> head = co_await read_head(*connection);
+                if (head) {
+                    co_await skip_body(*connection, head->body_size);
+                }
+                co_return head;
+            });
+    } catch (const TimeoutError&) {
+        too_late = !connection.idle;
+    }
+    if (too_late) {
+        throw BadRequest(408, "the request takes too long to come");
+    }
+    co_return std::nullopt;
 }
 
 // How the connection goes on after an answer.
@@ -142,10 +174,12 @@ Coro<void> linger(Connection& connection) {
 struct SiteServer::State {
     explicit State(const SiteOptions& options)
         : listener(Socket::listen_on(Address(options.host, options.port), backlog)),
-          url("http://" + listener.getsockname().str()), pages(options.seed) {}
+          url("http://" + listener.getsockname().str()), read_timeout(options.read_timeout),
+          pages(options.seed) {}
 
     Socket listener;
     std::string url;
+    Duration read_timeout;
     SitePages pages;
     std::list<Connection> connections;
     bool stopping = false;
@@ -216,12 +250,13 @@ Coro<void> SiteServer::State::accept_for_ever(std::shared_ptr<State> state) {
             connection->task = create_task({.name = "connection " + accepted.address.str()},
                                            serve_connection, Lease(state, connection));
         } catch (const std::system_error& error) {
-            if (!is_shortage(error.code())) {
+            shortage = is_shortage(error.code());
+            if (shortage) {
+                std::cerr << "site: " << error.code().message() << "; accepting pauses for 1 s"
+                          << std::endl;
+            } else if (!is_of_one_connection(error.code())) {
                 throw;
             }
-            std::cerr << "site: " << error.code().message() << "; accepting pauses for 1 s"
-                      << std::endl;
-            shortage = true;
         }
         // Also when there is no shortage: a flood of connections must not keep the others waiting.
         co_await sleep(shortage ? accept_pause : Duration::zero());
@@ -259,11 +294,10 @@ Coro<void> SiteServer::State::answer_requests(Connection& connection) {
 
 // Returns whether another request may follow.
 Coro<bool> SiteServer::State::answer_one(Connection& connection) {
-    const std::optional<RequestHead> head = co_await read_head(connection);
+    const std::optional<RequestHead> head = co_await read_request(connection, read_timeout);
     if (!head) {
         co_return false;
     }
-    co_await skip_body(connection, head->body_size);
     Answer answer;
     if (head->method == "GET" || head->method == "HEAD") {
         answer = pages.get(head->path);

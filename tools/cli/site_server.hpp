@@ -1,6 +1,7 @@
 // SiteServer: a small HTTP/1.1 server for demonstrations and tests, on the running loop.
 #pragma once
 
+#include <asyncio/clock.hpp>
 #include <asyncio/coro.hpp>
 
 #include <cstdint>
@@ -16,9 +17,12 @@ struct SiteOptions {
     std::uint16_t port = 0;
     // Decides which requests for /flaky fail.
     std::uint64_t seed = 0;
+    // For a request to come completely, and for the next one to begin.
+    Duration read_timeout = std::chrono::seconds(30);
 };
 
 // A task per connection; connections are kept alive, and requests on one are answered in order.
+// Clients who leave a connection idle, or a request incomplete, for too long are disconnected.
 // When descriptors run out, accepting pauses for a second and says so.
 //
 // Thread safety: belongs to one loop.

@@ -13,7 +13,7 @@ namespace asyncio::cli {
 class StopSignals {
 public:
     // Raises: std::system_error.
-    explicit StopSignals(std::initializer_list<int> signals);
+    StopSignals(std::initializer_list<int> signals);
     StopSignals(const StopSignals&) = delete;
     StopSignals& operator=(const StopSignals&) = delete;
     ~StopSignals();
