@@ -2,6 +2,8 @@
 #pragma once
 
 #include <asyncio/address.hpp>
+#include <asyncio/async_generator.hpp>
+#include <asyncio/cleanup.hpp>
 #include <asyncio/clock.hpp>
 #include <asyncio/context.hpp>
 #include <asyncio/ensure_future.hpp>
@@ -19,6 +21,7 @@
 #include <asyncio/shield.hpp>
 #include <asyncio/sleep.hpp>
 #include <asyncio/sockets.hpp>
+#include <asyncio/staggered.hpp>
 #include <asyncio/task.hpp>
 #include <asyncio/task_group.hpp>
 #include <asyncio/timeouts.hpp>

@@ -5,8 +5,10 @@
 #include <asyncio/driver.hpp>
 
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <type_traits>
+#include <variant>
 
 namespace asyncio::inline v0 {
 
@@ -104,9 +106,9 @@ struct InitialAwaiter {
 };
 
 ASYNCIO_API void report_never_awaited(Frame& frame) noexcept;
-// Destroys a coroutine that was never started. It may own others as arguments, and these again: to
-// any depth without recursion.
-ASYNCIO_API void destroy_unstarted(Frame& frame) noexcept;
+// Destroys a coroutine that nobody awaits: one that was never started, or a generator between two
+// values. It may own others, and these again: to any depth without recursion.
+ASYNCIO_API void destroy_suspended(Frame& frame) noexcept;
 [[noreturn]] ASYNCIO_API void throw_coro_reused();
 
 template <class T>
@@ -232,7 +234,7 @@ public:
     ~Coro() {
         if (frame_ != nullptr) [[unlikely]] {
             detail::report_never_awaited(*frame_);
-            detail::destroy_unstarted(*frame_);
+            detail::destroy_suspended(*frame_);
         }
     }
 
@@ -242,7 +244,7 @@ public:
     /// Destroys a coroutine that shall not run after all, without the report (`coro.close()`).
     void close() noexcept {
         if (frame_ != nullptr) {
-            detail::destroy_unstarted(*std::exchange(frame_, nullptr));
+            detail::destroy_suspended(*std::exchange(frame_, nullptr));
         }
     }
 
@@ -366,6 +368,13 @@ struct CoroValue<Coro<T>> {
 
 template <class A>
 using coro_value_t = typename CoroValue<decltype(to_coro(std::declval<A>()))>::type;
+
+// What a scope keeps of a result until it can return it.
+template <class T>
+using Stored =
+    std::conditional_t<std::is_void_v<T>, std::monostate,
+                       std::conditional_t<std::is_reference_v<T>,
+                                          std::reference_wrapper<std::remove_reference_t<T>>, T>>;
 
 }  // namespace detail
 

@@ -44,6 +44,7 @@ namespace detail {
 
 struct FinalAwaiter;
 struct Frame;
+struct YieldAwaiter;
 void transfer_by_trampoline(Frame& frame) noexcept;
 class FutureState;
 struct CancelWalk;
@@ -200,6 +201,7 @@ protected:
 
 private:
     friend struct detail::FinalAwaiter;
+    friend struct detail::YieldAwaiter;
     friend void detail::transfer_by_trampoline(detail::Frame& frame) noexcept;
     friend class Waiter;
     friend class detail::FutureState;

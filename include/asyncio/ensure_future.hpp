@@ -5,6 +5,20 @@
 
 namespace asyncio::inline v0 {
 
+namespace detail {
+
+// Whatever can be awaited, as a coroutine.
+template <class T>
+Coro<T> await_once(Coro<T> coro) {
+    return coro;
+}
+template <std::derived_from<AnyFuture> F>
+Coro<typename F::value_type> await_once(F future) {
+    co_return co_await std::move(future);
+}
+
+}  // namespace detail
+
 /// A future or task is returned as it is; a coroutine becomes a task of the running loop.
 ///
 /// Raises: RuntimeError if a coroutine is given and no loop runs in this thread; the coroutine is

@@ -24,6 +24,7 @@ namespace detail {
 
 // The links of a task in its loop's list, and of a future that listens to others.
 struct TaskNode : ListNode {};
+class AsyncGenerators;
 class Intake;
 struct CompositeNode : ListNode {
     // The loop closes: let go of the futures this one listens to.
@@ -141,6 +142,11 @@ public:
 
     bool is_running() const noexcept { return running_; }
     bool is_closed() const noexcept { return closed_; }
+
+    /// Closes the AsyncGenerators that were begun on this loop and have not ended, all at once, and
+    /// waits for those that were dropped. What their clean-up throws is reported. A generator that
+    /// begins later is warned about. `run` and Runner call this. Source: S323, S324.
+    Coro<void> shutdown_asyncgens();
 
     /// Drops everything that is scheduled, destroys tasks that are left (each is reported), and
     /// gives the descriptors back. Idempotent. Raises: RuntimeError while running. Source: S018.
@@ -287,6 +293,7 @@ private:
     friend class Handle;
     friend class Sleep;
     friend class Waiter;
+    friend class detail::AsyncGenerators;
     friend class detail::FutureState;
     friend class detail::TaskState;
     friend class detail::HandleState;
@@ -405,6 +412,7 @@ private:
     const void* thread_ = nullptr;  // which runs the loop
     TaskFactory task_factory_;
     ExceptionHandler exception_handler_;
+    std::shared_ptr<detail::AsyncGenerators> asyncgens_;  // null until there is one
     std::function<void()> before_block_;
     std::function<void()> after_block_;
     std::function<void()> on_interrupt_;

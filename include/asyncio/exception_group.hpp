@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 namespace asyncio::inline v0 {
@@ -104,6 +105,79 @@ bool is_exception(const std::exception_ptr& exception) noexcept {
     } catch (...) {
         return false;
     }
+}
+
+namespace detail {
+
+// What a handler takes and returns, from its one call operator.
+template <class R, class E>
+struct HandlerSignature {
+    using result = R;
+    using exception = std::remove_cvref_t<E>;
+};
+template <class R, class E>
+HandlerSignature<R, E> signature_of(R (*)(E));
+template <class R, class C, class E>
+HandlerSignature<R, E> signature_of(R (C::*)(E));
+template <class R, class C, class E>
+HandlerSignature<R, E> signature_of(R (C::*)(E) const);
+
+template <class Handler>
+concept HasSignature = requires { signature_of(&Handler::operator()); };
+
+// One clause: which exceptions it takes, and what it does with one of them.
+struct ExceptStarClause {
+    bool (*matches)(const std::exception_ptr&) noexcept;
+    std::function<void(const std::exception_ptr&)> handle;
+};
+ASYNCIO_API void except_star(const std::exception_ptr& exception,
+                             const std::vector<ExceptStarClause>& clauses);
+
+template <class Handler>
+ExceptStarClause except_star_clause(Handler& handler) {
+    static_assert(HasSignature<Handler>,
+                  "a handler of except_star is a lambda that names the class it takes: write "
+                  "[](const MyError& error) { ... }");
+    using Signature = decltype(signature_of(&Handler::operator()));
+    using E = typename Signature::exception;
+    static_assert(std::is_void_v<typename Signature::result>,
+                  "a handler of except_star returns nothing, so it cannot be a coroutine: keep "
+                  "what it learns in a variable, and co_await after the try block");
+    static_assert(!std::is_base_of_v<BaseExceptionGroup, E>,
+                  "except_star looks into groups: name the class of the exceptions in them");
+    return {&is_exception<E>, [&handler](const std::exception_ptr& exception) {
+                try {
+                    std::rethrow_exception(exception);
+                } catch (E& error) {
+                    handler(error);
+                }
+            }};
+}
+
+}  // namespace detail
+
+/// Python's `except*`, called in a handler. Each `(const E& error) { ... }` is called for every
+/// exception of class E in the current exception, which may be a group, nested groups, or a single
+/// one. What no handler takes is thrown again, as a group of the same shape:
+///
+///     try {
+///         co_await asyncio::task_group(download_all);
+///     } catch (...) {
+///         asyncio::except_star(
+///             [&](const asyncio::TimeoutError&) { ++timeouts; },
+///             [&](const std::system_error& error) { log(error.what()); });
+///     }
+///
+/// An exception goes to the first handler that takes it; handlers run in order, each for all of its
+/// exceptions. What handlers throw is thrown in the end: in an ExceptionGroup with an empty
+/// message, before what was not handled.
+///
+/// Raises: RuntimeError if no exception is being handled.
+/// Differs from CPython: handlers get the exceptions one by one; a single exception that nobody
+/// handles is thrown as it was.
+template <class... Handlers>
+void except_star(Handlers&&... handlers) {
+    detail::except_star(std::current_exception(), {detail::except_star_clause(handlers)...});
 }
 
 template <class E>

@@ -158,6 +158,10 @@ private:
     std::source_location where_;
 };
 
+/// Thrown at the `co_yield` where an AsyncGenerator is closed. Not a std::exception: whoever
+/// catches it cleans up and lets the generator end.
+class ASYNCIO_API GeneratorExit{};
+
 /// Base of what leaves `run_forever` at once instead of being reported: not a std::exception.
 class ASYNCIO_API LoopBreak {
 public:

@@ -8,7 +8,6 @@
 #include <functional>
 #include <optional>
 #include <type_traits>
-#include <variant>
 #include <vector>
 
 namespace asyncio::inline v0 {
@@ -142,12 +141,6 @@ concept GroupBody =
 template <class F>
 using group_value_t = coro_value_t<std::invoke_result_t<F&, TaskGroup&>>;
 
-template <class T>
-using GroupValue =
-    std::conditional_t<std::is_void_v<T>, std::monostate,
-                       std::conditional_t<std::is_reference_v<T>,
-                                          std::reference_wrapper<std::remove_reference_t<T>>, T>>;
-
 [[noreturn]] ASYNCIO_API void throw_group_has_no_value();
 
 }  // namespace detail
@@ -160,7 +153,7 @@ template <detail::GroupBody Body>
 Coro<detail::group_value_t<Body>> task_group(TaskGroup& group, Body body) {
     using T = detail::group_value_t<Body>;
     group.enter();
-    std::optional<detail::GroupValue<T>> value;
+    std::optional<detail::Stored<T>> value;
     std::exception_ptr error;
     try {
         if constexpr (std::is_void_v<T>) {

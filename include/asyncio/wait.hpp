@@ -20,15 +20,6 @@ namespace detail {
 ASYNCIO_API Coro<void> cancel_and_wait(AnyFuture future);
 [[noreturn]] ASYNCIO_API void throw_timeout_of(const AnyFuture& cancelled);
 
-template <class T>
-Coro<T> await_once(Coro<T> coro) {
-    return coro;
-}
-template <std::derived_from<AnyFuture> F>
-Coro<typename F::value_type> await_once(F future) {
-    co_return co_await std::move(future);
-}
-
 template <class A>
 using awaited_t = typename decltype(await_once(std::declval<A>()))::value_type;
 

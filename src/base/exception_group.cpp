@@ -148,4 +148,54 @@ std::exception_ptr make_exception_group(std::string message,
                : std::make_exception_ptr(group);
 }
 
+namespace detail {
+
+void except_star(const std::exception_ptr& exception,
+                 const std::vector<ExceptStarClause>& clauses) {
+    if (exception == nullptr) {
+        throw RuntimeError("except_star() is to be called in a handler, where it finds the "
+                           "exception that was caught");
+    }
+    const BaseExceptionGroup* const group = as_group(exception);
+    const auto leaves = group != nullptr ? group->leaves() : std::vector{exception};
+    enum class State : std::uint8_t { unhandled, handled, thrown_again };
+    std::vector<State> states(leaves.size(), State::unhandled);
+    std::vector<std::exception_ptr> raised;
+    for (const ExceptStarClause& clause : clauses) {
+        for (std::size_t i = 0; i < leaves.size(); ++i) {
+            if (states[i] != State::unhandled || !clause.matches(leaves[i])) {
+                continue;
+            }
+            states[i] = State::handled;
+            try {
+                clause.handle(leaves[i]);
+            } catch (...) {
+                if (std::current_exception() == leaves[i]) {
+                    states[i] = State::thrown_again;
+                } else {
+                    raised.push_back(std::current_exception());
+                }
+            }
+        }
+    }
+    std::exception_ptr rest = exception;
+    if (std::find(states.begin(), states.end(), State::handled) != states.end()) {
+        // The leaves come in the same order again.
+        auto state = states.begin();
+        rest = group == nullptr ? nullptr : group->subgroup([&](const std::exception_ptr& member) {
+            return as_group(member) == nullptr && *state++ != State::handled;
+        });
+    }
+    if (!raised.empty()) {
+        if (rest != nullptr) {
+            raised.push_back(rest);
+        }
+        rest = make_exception_group("", std::move(raised));
+    }
+    if (rest != nullptr) {
+        std::rethrow_exception(rest);
+    }
+}
+
+}  // namespace detail
 }  // namespace asyncio::inline v0

@@ -125,9 +125,9 @@ void destroy_chain(Frame* leaf) noexcept {
     }
 }
 
-void destroy_unstarted(Frame& frame) noexcept {
+void destroy_suspended(Frame& frame) noexcept {
     // Shallow nests are destroyed where C++ destroys them, in order; what lies deeper waits, linked
-    // through `caller`, which a coroutine that was never started does not need.
+    // through `caller`, which a coroutine that nobody awaits does not need.
     constexpr int depth_max = 64;
     static constinit thread_local int depth = 0;
     static constinit thread_local Frame* waiting = nullptr;

@@ -6,6 +6,7 @@
 
 #include "base/exception_type.hpp"
 #include "base/ticks.hpp"
+#include "core/async_generators.hpp"
 #include "core/intake.hpp"
 #include "core/registry.hpp"
 
@@ -77,6 +78,9 @@ void EventLoop::close() {
     }
     closed_ = true;
     detail::unregister_loop(*this);
+    if (asyncgens_ != nullptr) {
+        asyncgens_->close();
+    }
     intake_->close();
     drain_intake();
     discard_scheduled();
@@ -456,6 +460,10 @@ void EventLoop::interrupt() noexcept {
     interrupts_.fetch_add(1);
     intake_waiting_.store(true);
     poller_->wake();
+}
+
+Coro<void> EventLoop::shutdown_asyncgens() {
+    return detail::AsyncGenerators::shut_down(detail::AsyncGenerators::of(*this));
 }
 
 // ---- errors

@@ -248,6 +248,9 @@ Coro<void> TaskGroup::exit(std::exception_ptr error) {
         std::rethrow_exception(cancellation);
     }
     if (error != nullptr && !is_cancellation) {
+        if (errors_.empty() && is_exception<GeneratorExit>(error)) {
+            std::rethrow_exception(error);  // a generator is closed, which is no failure
+        }
         errors_.push_back(error);
     }
     if (!errors_.empty()) {

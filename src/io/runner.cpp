@@ -2,6 +2,7 @@
 #include <asyncio/log.hpp>
 #include <asyncio/runners.hpp>
 
+#include "core/async_generators.hpp"
 #include "io/interrupt.hpp"
 
 #include <functional>
@@ -122,29 +123,45 @@ void Runner::run_main(const AnyTask& task) {
     }
 }
 
-void Runner::cancel_all_tasks() {
+std::vector<AnyTask> Runner::unfinished_tasks() const {
+    std::vector<AnyTask> tasks = all_tasks(*loop_);
+    if (loop_->asyncgens_ != nullptr) {
+        std::erase_if(tasks,
+                      [this](const AnyTask& task) { return loop_->asyncgens_->is_closer(task); });
+    }
+    return tasks;
+}
+
+void Runner::cancel_tasks(const std::vector<AnyTask>& tasks) {
+    for (const AnyTask& task : tasks) {
+        try {
+            task.cancel();
+        } catch (const RuntimeError&) {
+            // Tasks that wait for each other in a circle: one of them must be torn out.
+            report(*loop_, "tasks wait for each other in a circle", task, std::current_exception());
+            static_cast<detail::TaskState&>(detail::HandleAccess::state(task)).cancel_forcibly();
+        }
+    }
+    wait_for_all(*loop_, tasks);
+    for (const AnyTask& task : tasks) {
+        if (!task.cancelled() && task.exception() != nullptr) {
+            report(*loop_, "unhandled exception during asyncio.run() shutdown", task,
+                   task.exception());
+        }
+    }
+}
+
+void Runner::tear_down() {
     for (int round = 0; round < teardown_rounds_max; ++round) {
-        const std::vector<AnyTask> tasks = all_tasks(*loop_);
-        if (tasks.empty()) {
+        const std::vector<AnyTask> tasks = unfinished_tasks();
+        if (!tasks.empty()) {
+            cancel_tasks(tasks);
+        }
+        if (loop_->asyncgens_ != nullptr) {
+            loop_->run_until_complete(loop_->shutdown_asyncgens());
+        }
+        if (unfinished_tasks().empty()) {
             return;
-        }
-        for (const AnyTask& task : tasks) {
-            try {
-                task.cancel();
-            } catch (const RuntimeError&) {
-                // Tasks that wait for each other in a circle: one of them must be torn out.
-                report(*loop_, "tasks wait for each other in a circle", task,
-                       std::current_exception());
-                static_cast<detail::TaskState&>(detail::HandleAccess::state(task))
-                    .cancel_forcibly();
-            }
-        }
-        wait_for_all(*loop_, tasks);
-        for (const AnyTask& task : tasks) {
-            if (!task.cancelled() && task.exception() != nullptr) {
-                report(*loop_, "unhandled exception during asyncio.run() shutdown", task,
-                       task.exception());
-            }
         }
     }
     detail::log(LogLevel::error, "tasks were still being created after " +
@@ -161,7 +178,7 @@ void Runner::close() {
     state_ = State::closed;
     try {
         InterruptHook hook(*loop_, [] { throw KeyboardInterrupt(); });
-        cancel_all_tasks();
+        tear_down();
         if (hook.end()) {
             throw KeyboardInterrupt();
         }

@@ -165,4 +165,112 @@ TEST(ExceptionGroups, description_lists_the_members) {
               "CancelledError: stop]");
 }
 
+// ---- except_star
+
+// What except_star throws, as a shape.
+template <class... Handlers>
+std::string except_star(const std::exception_ptr& thrown, Handlers&&... handlers) {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (...) {
+        try {
+            asyncio::except_star(std::forward<Handlers>(handlers)...);
+        } catch (...) {
+            return shape(std::current_exception());
+        }
+    }
+    return "nothing";
+}
+
+std::exception_ptr group(std::vector<std::exception_ptr> members, std::string message = "Group") {
+    return asyncio::make_exception_group(std::move(message), std::move(members));
+}
+
+TEST(ExceptStar, each_handler_gets_its_exceptions_and_the_rest_is_thrown_in_shape) {
+    std::string seen;
+    const auto nested = group({odd("1"), group({even("2"), cancelled()}, "Inner"), odd("3")});
+    EXPECT_EQ(except_star(nested, [&](const Odd& error) { seen += error.what(); }),
+              "Group[Inner[2, cancelled]]");
+    EXPECT_EQ(seen, "13");
+    EXPECT_EQ(except_star(
+                  nested, [&](const Even& error) { seen += error.what(); },
+                  [&](const asyncio::CancelledError&) { seen += "c"; },
+                  [&](const Odd& error) { seen += error.what(); }),
+              "nothing");
+    EXPECT_EQ(seen, "132c13");
+}
+
+TEST(ExceptStar, an_exception_goes_to_the_first_handler_that_takes_it) {
+    std::string seen;
+    EXPECT_EQ(except_star(
+                  group({odd(), even()}), [&](const Odd&) { seen += "odd "; },
+                  [&](const std::runtime_error& error) { seen += error.what(); },
+                  [&](const std::exception&) { seen += "never"; }),
+              "nothing");
+    EXPECT_EQ(seen, "odd even");
+}
+
+TEST(ExceptStar, a_single_exception_is_handled_or_thrown_as_it_was) {
+    std::string seen;
+    EXPECT_EQ(except_star(odd(), [&](const Odd&) { seen += "odd"; }), "nothing");
+    EXPECT_EQ(seen, "odd");
+    const std::exception_ptr thrown = even();
+    try {
+        std::rethrow_exception(thrown);
+    } catch (...) {
+        try {
+            asyncio::except_star([](const Odd&) {});
+            ADD_FAILURE() << "it was lost";
+        } catch (...) {
+            EXPECT_EQ(std::current_exception(), thrown);
+        }
+    }
+}
+
+TEST(ExceptStar, what_nobody_takes_is_the_same_object) {
+    const auto thrown = group({odd(), even()});
+    try {
+        std::rethrow_exception(thrown);
+    } catch (...) {
+        try {
+            asyncio::except_star([](const asyncio::TimeoutError&) {});
+            ADD_FAILURE() << "it was lost";
+        } catch (...) {
+            EXPECT_EQ(std::current_exception(), thrown);
+        }
+    }
+}
+
+TEST(ExceptStar, what_handlers_throw_comes_in_a_group_before_the_rest) {
+    EXPECT_EQ(except_star(group({odd("1"), even("2"), odd("3")}),
+                          [](const Odd& error) { throw Even("for " + std::string(error.what())); }),
+              "[for 1, for 3, Group[2]]");
+    EXPECT_EQ(except_star(odd(), [](const Odd&) { throw Even("instead"); }), "[instead]");
+}
+
+TEST(ExceptStar, a_handler_that_throws_its_exception_again_leaves_it_in_its_place) {
+    EXPECT_EQ(except_star(group({odd("1"), even("2"), odd("3")}, "Outer"),
+                          [](const Odd& error) {
+                              if (std::string(error.what()) == "3") {
+                                  throw;
+                              }
+                          }),
+              "Outer[2, 3]");
+}
+
+TEST(ExceptStar, handlers_may_change_what_they_get_and_be_of_any_kind) {
+    int count = 0;
+    struct Counter {
+        void operator()(const Odd&) noexcept { ++*count; }
+        int* count;
+    } counter{&count};
+    EXPECT_EQ(except_star(group({odd(), odd()}), counter), "nothing");
+    EXPECT_EQ(count, 2);
+    EXPECT_EQ(except_star(odd(), [](Odd& error) { error = Odd("changed"); }), "nothing");
+}
+
+TEST(ExceptStar, outside_of_a_handler_it_is_refused) {
+    EXPECT_THROW(asyncio::except_star([](const Odd&) {}), asyncio::RuntimeError);
+}
+
 }  // namespace

@@ -1,0 +1,294 @@
+// AsyncGenerator<T>: a coroutine that produces values one by one and may wait between them.
+#pragma once
+
+#include <asyncio/coro.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+namespace asyncio::inline v0 {
+
+template <class T>
+class AsyncGenerator;
+
+namespace detail {
+
+class AsyncGenerators;
+class GeneratorHandle;
+
+// The part of a generator's promise that does not depend on the type of its values.
+//
+// Invariants:
+//  1. `owner` is the handle that will close the generator; null once that went while it ran.
+//  2. `home` is set from the first `next()` on; the loop's list holds the frame from then until the
+//     frame ends, or the loop closes.
+struct ASYNCIO_API GeneratorFrame : PromiseBase, ListNode {
+    enum class State : std::uint8_t { created, running, suspended };
+
+    GeneratorFrame() noexcept = default;
+    ~GeneratorFrame();
+
+    // Before it is entered: refuses a generator that somebody else awaits, and makes itself known
+    // to the loop.
+    void prepare(const char* operation);
+    void enter(Frame& awaiting, Receiver& values) noexcept {
+        state = State::running;
+        caller = &awaiting;
+        receiver = &values;
+    }
+    // When the awaiter resumes: true if a value was yielded; else the frame is gone.
+    bool leave() noexcept;
+    // The handle has gone: destroys the frame, or has the loop close the generator.
+    void abandon() noexcept;
+
+    GeneratorHandle* owner = nullptr;
+    std::shared_ptr<AsyncGenerators> home;
+    State state = State::created;
+    bool closing = false;
+};
+
+// How a generator passes a value: control goes to whoever awaits `next()`, in the same step.
+struct YieldAwaiter {
+    static bool await_ready() noexcept { return false; }
+    template <std::derived_from<Frame> P>
+    static Transfer await_suspend(std::coroutine_handle<P> handle) noexcept {
+        return return_to_caller(handle.promise());
+    }
+    void await_resume() const {
+        if (frame->closing) [[unlikely]] {
+            throw GeneratorExit();
+        }
+    }
+
+    GeneratorFrame* frame;
+
+private:
+    static Transfer return_to_caller(Frame& frame) noexcept {
+        Driver::current().leaf_ = frame.caller;
+        return transfer_to(*std::exchange(frame.caller, nullptr));
+    }
+};
+
+template <class T>
+struct GeneratorPromise final : GeneratorFrame {
+    GeneratorPromise() noexcept {}
+
+    AsyncGenerator<T> get_return_object(
+        std::source_location here = std::source_location::current()) noexcept;
+
+    template <class U = T>
+        requires std::constructible_from<T, U&&>
+    YieldAwaiter yield_value(U&& value,
+                             std::source_location here = std::source_location::current()) {
+        at = here;
+        if (!closing) {
+            static_cast<Slot<T>*>(receiver)->emplace(std::forward<U>(value));
+        }
+        return {this};
+    }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept { receiver->error = std::current_exception(); }
+};
+
+// Owns a generator's frame.
+class ASYNCIO_API GeneratorHandle {
+public:
+    explicit GeneratorHandle(GeneratorFrame* frame) noexcept : frame_(frame) { adopt(); }
+    GeneratorHandle(GeneratorHandle&& other) noexcept
+        : frame_(std::exchange(other.frame_, nullptr)) {
+        adopt();
+    }
+    GeneratorHandle& operator=(GeneratorHandle&& other) noexcept {
+        GeneratorFrame* const frame = std::exchange(other.frame_, nullptr);
+        drop();
+        frame_ = frame;
+        adopt();
+        return *this;
+    }
+    ~GeneratorHandle() { drop(); }
+
+private:
+    friend struct GeneratorFrame;
+    friend struct GeneratorClose;
+    template <class T>
+    friend struct GeneratorNext;
+    void adopt() noexcept {
+        if (frame_ != nullptr) {
+            frame_->owner = this;
+        }
+    }
+    void drop() noexcept {
+        if (frame_ != nullptr) {
+            std::exchange(frame_, nullptr)->abandon();
+        }
+    }
+
+    GeneratorFrame* frame_;
+};
+
+// What the awaiters of a generator share: while one is suspended, it owns the frame's activation.
+//
+// Invariant: `frame_` is set from the suspension to the resumption.
+class GeneratorAwaiter {
+public:
+    GeneratorAwaiter() = default;
+    GeneratorAwaiter(const GeneratorAwaiter&) = delete;
+    GeneratorAwaiter& operator=(const GeneratorAwaiter&) = delete;
+    ~GeneratorAwaiter() {
+        if (frame_ != nullptr) [[unlikely]] {
+            destroy_awaited(frame_);
+        }
+    }
+
+protected:
+    Transfer enter(GeneratorFrame& frame, Frame& caller, Receiver& receiver) noexcept {
+        frame_ = &frame;
+        frame.enter(caller, receiver);
+        return transfer_to(frame);
+    }
+    // True if the generator yielded.
+    bool leave() noexcept { return frame_ != nullptr && std::exchange(frame_, nullptr)->leave(); }
+
+private:
+    GeneratorFrame* frame_ = nullptr;
+};
+
+template <class T>
+struct [[nodiscard("next() does nothing until it is awaited")]] GeneratorNext final
+    : private Slot<T>,
+      private GeneratorAwaiter {
+    explicit GeneratorNext(GeneratorHandle& handle) noexcept : handle(handle) {}
+
+    friend GeneratorNext&& make_awaiter(GeneratorNext&& awaiter) noexcept {
+        return std::move(awaiter);
+    }
+
+    bool await_ready() const {
+        if (handle.frame_ == nullptr) {
+            return true;
+        }
+        handle.frame_->prepare("next()");
+        return false;
+    }
+    template <std::derived_from<Frame> P>
+    Transfer await_suspend(std::coroutine_handle<P> caller) noexcept {
+        return enter(*handle.frame_, caller.promise(), *this);
+    }
+    std::optional<T> await_resume() {
+        if (this->leave()) [[likely]] {
+            return std::optional<T>(std::move(this->value));
+        }
+        if (this->error) [[unlikely]] {
+            std::rethrow_exception(std::move(this->error));
+        }
+        return std::nullopt;
+    }
+
+    Coro<std::optional<T>> as_coro() && { return run(handle); }
+    operator Coro<std::optional<T>>() && { return run(handle); }  // NOLINT(google-explicit-*)
+
+    GeneratorHandle& handle;
+
+private:
+    static Coro<std::optional<T>> run(GeneratorHandle& handle) {
+        co_return co_await GeneratorNext(handle);
+    }
+};
+
+struct [[nodiscard("aclose() does nothing until it is awaited")]] ASYNCIO_API GeneratorClose final
+    : private Receiver,
+      private GeneratorAwaiter {
+    explicit GeneratorClose(GeneratorHandle& handle) noexcept : handle(handle) {}
+
+    friend GeneratorClose&& make_awaiter(GeneratorClose&& awaiter) noexcept {
+        return std::move(awaiter);
+    }
+
+    bool await_ready() const;
+    template <std::derived_from<Frame> P>
+    Transfer await_suspend(std::coroutine_handle<P> caller) noexcept {
+        handle.frame_->closing = true;
+        return enter(*handle.frame_, caller.promise(), *this);
+    }
+    void await_resume();
+
+    Coro<void> as_coro() && { return run(handle); }
+    operator Coro<void>() && { return run(handle); }  // NOLINT(google-explicit-constructor)
+
+    GeneratorHandle& handle;
+
+private:
+    static Coro<void> run(GeneratorHandle& handle);
+};
+
+}  // namespace detail
+
+/// A coroutine that uses `co_yield`: it runs until its next value whenever one is asked for.
+///
+///     asyncio::AsyncGenerator<int> ticks(int count) {
+///         for (int i = 0; i < count; ++i) {
+///             co_await asyncio::sleep(1s);
+///             co_yield i;
+///         }
+///     }
+///
+///     auto ticker = ticks(3);
+///     while (auto tick = co_await ticker.next()) {
+///         use(*tick);
+///     }
+///
+/// It runs inside the task that awaits `next()`, in the same step, and shares its cancellation and
+/// context. An exception that leaves the body is thrown by `next()`, and ends the generator.
+///
+/// One that is dropped before its end is closed by a task of its loop: GeneratorExit is thrown at
+/// the `co_yield` where it stopped, so that its clean-up runs and may wait. `aclose()` does that at
+/// once. On a closed loop its variables are destroyed, and nothing is thrown. A generator that
+/// never started just goes.
+///
+/// Invariant: the handle is empty once the generator has ended.
+///
+/// Thread safety: belongs to the loop on which `next()` was first awaited; may be dropped by any
+/// thread.
+/// Cancel safety: a cancelled `next()` cancels what the generator waits for, and so ends it.
+/// Cost: one allocation, that of the frame; a value costs two changes of coroutine.
+/// Differs from CPython: no `asend` and `athrow`; the end is an empty optional.
+/// Source: S322 to S325.
+template <class T>
+class [[nodiscard("a generator does nothing until next() is awaited")]] AsyncGenerator {
+    static_assert(std::is_object_v<T> && !std::is_const_v<T>,
+                  "an AsyncGenerator yields values: use a pointer or std::reference_wrapper for "
+                  "references");
+
+public:
+    using promise_type = detail::GeneratorPromise<T>;
+    using value_type = T;
+
+    /// Runs the body to its next `co_yield` and gives the value; nothing once it has ended.
+    /// Requires: the generator outlives the await. Raises: what the body throws; RuntimeError if
+    /// another `next()` or `aclose()` has not returned.
+    detail::GeneratorNext<T> next() noexcept { return detail::GeneratorNext<T>(handle_); }
+
+    /// Ends the generator: throws GeneratorExit at its `co_yield` and waits for the clean-up.
+    /// Does nothing if it has ended or never started. Raises: what the clean-up throws;
+    /// RuntimeError if the body yields another value instead of ending, or as above.
+    detail::GeneratorClose aclose() noexcept { return detail::GeneratorClose(handle_); }
+
+private:
+    friend promise_type;
+    explicit AsyncGenerator(detail::GeneratorFrame* frame) noexcept : handle_(frame) {}
+
+    detail::GeneratorHandle handle_;
+};
+
+namespace detail {
+
+template <class T>
+AsyncGenerator<T> GeneratorPromise<T>::get_return_object(std::source_location here) noexcept {
+    function = here;
+    at = here;
+    return AsyncGenerator<T>(this);
+}
+
+}  // namespace detail
+}  // namespace asyncio::inline v0

@@ -1,0 +1,128 @@
+// staggered_race. Does what CPython's asyncio/staggered.py does, with a task for each attempt that
+// is begun.
+#include <asyncio/event_loop.hpp>
+#include <asyncio/locks.hpp>
+#include <asyncio/staggered.hpp>
+#include <asyncio/wait.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+namespace {
+
+// Invariants:
+//  1. `tasks_` holds the attempts that were begun, in order.
+//  2. `next_` is set when the next attempt need not wait any longer: the latest has failed, or
+//     somebody has won.
+class Race {
+public:
+    Race(RaceAttempt attempt, std::optional<Duration> delay)
+        : attempt_(std::move(attempt)), delay_(delay) {}
+
+    // Begins the attempts, as long as nobody has won.
+    Coro<void> begin(std::size_t count) {
+        for (std::size_t index = 0; index < count && !end_.winner; ++index) {
+            next_.clear();
+            end_.exceptions.emplace_back();
+            tasks_.push_back(create_task(run(index)));
+            co_await wait_to_begin_another();
+        }
+    }
+    void cancel(const CancelMessage& message) {
+        for (const Task<void>& task : tasks_) {
+            task.cancel(message);
+        }
+    }
+    bool ended() const {
+        return std::all_of(tasks_.begin(), tasks_.end(),
+                           [](const Task<void>& task) { return task.done(); });
+    }
+    Coro<void> wait_for_end() { co_await wait(tasks_); }
+    RaceEnd take_end() noexcept { return std::move(end_); }
+
+private:
+    Coro<void> wait_to_begin_another() {
+        if (!delay_) {
+            co_await next_.wait();
+            co_return;
+        }
+        try {
+            co_await wait_for(next_.wait(), *delay_);
+        } catch (const TimeoutError&) {
+            // The latest attempt takes its time: another one begins beside it.
+        }
+    }
+
+    Coro<void> run(std::size_t index) {
+        try {
+            co_await attempt_(index);
+        } catch (const LoopBreak&) {
+            throw;
+        } catch (...) {
+            end_.exceptions[index] = std::current_exception();
+            if (index + 1 == end_.exceptions.size()) {
+                next_.set();
+            }
+            co_return;
+        }
+        if (!end_.winner) {
+            end_.winner = index;
+            next_.set();
+            cancel_others(index);
+        }
+    }
+
+    // At once, so that none of them succeeds in the meantime.
+    void cancel_others(std::size_t winner) {
+        for (std::size_t index = 0; index < tasks_.size(); ++index) {
+            if (index != winner) {
+                tasks_[index].cancel();
+            }
+        }
+    }
+
+    const RaceAttempt attempt_;
+    const std::optional<Duration> delay_;
+    std::vector<Task<void>> tasks_;
+    RaceEnd end_;
+    Event next_;
+};
+
+}  // namespace
+
+Coro<RaceEnd> staggered_race(std::size_t count, RaceAttempt attempt,
+                             std::optional<Duration> delay) {
+    if (delay && *delay < Duration::zero()) {
+        throw ValueError("staggered_race() needs a delay of zero or more");
+    }
+    Race race(std::move(attempt), delay);
+    // The attempts refer to the race: nothing ends it before them.
+    std::exception_ptr interruption;
+    try {
+        co_await race.begin(count);
+    } catch (const CancelledError& error) {
+        interruption = std::current_exception();
+        race.cancel(error.cancel_message());
+    } catch (...) {
+        interruption = std::current_exception();
+        race.cancel({});
+    }
+    while (!race.ended()) {
+        try {
+            co_await race.wait_for_end();
+        } catch (const CancelledError& error) {
+            interruption = std::current_exception();
+            race.cancel(error.cancel_message());
+        }
+    }
+    if (interruption != nullptr) {
+        std::rethrow_exception(interruption);
+    }
+    co_return race.take_end();
+}
+
+}  // namespace detail
+}  // namespace asyncio::inline v0
