@@ -124,6 +124,13 @@ public:
         leaf_ = &leaf;
     }
 
+    /// Called by a leaf that stood in for a coroutine, when it is resumed: `frame` is the leaf
+    /// again, and goes on.
+    void pass_to(detail::Frame& frame) noexcept {
+        leaf_ = &frame;
+        frame.handle().resume();
+    }
+
     /// Schedules the next step, behind everything that is ready. Never runs anything itself.
     void wake() noexcept;
 

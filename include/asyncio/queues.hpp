@@ -69,44 +69,65 @@ protected:
     bool shut_down_ = false;
 };
 
-// A task in one of the lines.
-class ASYNCIO_API QueueCore::Place final : public LineWaiter {
+// A task in one of the lines. When it is woken, somebody else may have been faster, and then it
+// goes to the end of the line again. That is decided before its coroutine is resumed, by a stand-in
+// for a coroutine that would look again: the innermost frame of the task, but part of the awaiter.
+//
+// Invariant: `stand_in_` begins as coroutine frames do, with the functions that resume and destroy
+// it, followed by the promise.
+class ASYNCIO_API QueueCore::Place : public LineWaiter {
 public:
-    Place(QueueCore& core, Line& line) noexcept : core_(core), line_(line) {}
-
+    Place(QueueCore& core, Line& line, std::source_location function) noexcept
+        : core_(core), line_(line), stand_in_(*this) {
+        stand_in_.frame.function = function;
+        stand_in_.frame.at = function;
+    }
     template <std::derived_from<Frame> P>
     void await_suspend(std::coroutine_handle<P> handle) {
         core_.bind_to_loop("Queue");
-        line_.push_back(*this);
-        suspend(handle, WaitKind::primitive);
-    }
-    static void await_resume() { resumed(); }
-    using LineWaiter::cancelled;
-
-private:
-    void on_cancel() noexcept override { unlink(); }
-
-    QueueCore& core_;
-    Line& line_;
-};
-
-// An operation that is done at once if it can be, and else by a coroutine that waits.
-template <class T>
-class QueueOperation {
-public:
-    QueueOperation(const QueueOperation&) = delete;
-    QueueOperation& operator=(const QueueOperation&) = delete;
-
-    template <std::derived_from<Frame> P>
-    Transfer await_suspend(std::coroutine_handle<P> handle) {
-        return waiting_->await_suspend(handle);
+        stand_in_.frame.caller = &handle.promise();
+        stand_in_line();
     }
 
 protected:
-    QueueOperation() noexcept = default;
-    ~QueueOperation() = default;
+    ~Place() {
+        if (thread_state.destroyed == &stand_in_.frame) [[unlikely]] {
+            thread_state.destroyed = nullptr;
+        }
+    }
 
-    std::optional<CoroAwaiter<T>> waiting_;
+    // Throws if the wait was interrupted. A wake-up that it cannot use goes to the next in line.
+    void waited() {
+        try {
+            resumed();
+        } catch (...) {
+            if (!must_wait() && !cancelled()) {
+                wake_next(line_);
+            }
+            throw;
+        }
+    }
+
+private:
+    struct StandIn {
+        explicit StandIn(Place& place) noexcept : place(place) {}
+        void (*resume)(StandIn*) noexcept = &Place::look_again;
+        void (*destroy)(StandIn*) noexcept = [](StandIn*) noexcept {};
+        Frame frame;
+        Place& place;
+    };
+    static void look_again(StandIn* self) noexcept;
+
+    virtual bool must_wait() const noexcept = 0;
+    void on_cancel() noexcept final { unlink(); }
+    void stand_in_line() noexcept {
+        line_.push_back(*this);
+        suspend(std::coroutine_handle<Frame>::from_promise(stand_in_.frame), WaitKind::primitive);
+    }
+
+    QueueCore& core_;
+    Line& line_;
+    StandIn stand_in_;
 };
 
 template <class T>
@@ -222,9 +243,6 @@ public:
     }
 
 private:
-    Coro<void> put_when_there_is_room(T item);
-    Coro<T> get_when_there_is_one();
-
     Items items_;
 };
 
@@ -239,99 +257,55 @@ using PriorityQueue = BasicQueue<T, detail::PriorityItems<T, Compare>>;
 
 template <class T, class Items>
 class [[nodiscard("put does nothing until it is awaited")]] BasicQueue<T, Items>::Put final
-    : public detail::QueueOperation<void> {
+    : private detail::QueueCore::Place {
 public:
-    Put(BasicQueue& queue, T item) : queue_(queue), item_(std::move(item)) {}
+    Put(BasicQueue& queue, T item,
+        std::source_location here = std::source_location::current()) noexcept
+        : Place(queue, queue.putters_, here), queue_(queue), item_(std::move(item)) {}
 
     friend Put&& make_awaiter(Put&& put) noexcept { return std::move(put); }
-    bool await_ready() {
-        if (!queue_.full()) [[likely]] {
-            return true;
-        }
-        Coro<void> coro = queue_.put_when_there_is_room(std::move(item_));
-        this->waiting_.emplace(coro);
-        return false;
-    }
+    bool await_ready() const noexcept { return !must_wait(); }
+    using Place::await_suspend;
     void await_resume() {
-        if (this->waiting_) {
-            this->waiting_->await_resume();
-        } else {
-            queue_.put_nowait(std::move(item_));
-        }
+        this->waited();
+        queue_.put_nowait(std::move(item_));
     }
-    Coro<void> as_coro() && { return queue_.put_when_there_is_room(std::move(item_)); }
+    Coro<void> as_coro() && { return run(queue_, std::move(item_)); }
     operator Coro<void>() && {  // NOLINT(google-explicit-constructor)
         return std::move(*this).as_coro();
     }
 
 private:
+    static Coro<void> run(BasicQueue& queue, T item) { co_await queue.put(std::move(item)); }
+    bool must_wait() const noexcept override { return queue_.full() && !queue_.shut_down_; }
+
     BasicQueue& queue_;
     T item_;
 };
 
 template <class T, class Items>
 class [[nodiscard("get does nothing until it is awaited")]] BasicQueue<T, Items>::Get final
-    : public detail::QueueOperation<T> {
+    : private detail::QueueCore::Place {
 public:
-    explicit Get(BasicQueue& queue) noexcept : queue_(queue) {}
+    explicit Get(BasicQueue& queue,
+                 std::source_location here = std::source_location::current()) noexcept
+        : Place(queue, queue.getters_, here), queue_(queue) {}
 
     friend Get&& make_awaiter(Get&& get) noexcept { return std::move(get); }
-    bool await_ready() {
-        if (!queue_.empty()) [[likely]] {
-            return true;
-        }
-        Coro<T> coro = queue_.get_when_there_is_one();
-        this->waiting_.emplace(coro);
-        return false;
-    }
+    bool await_ready() const noexcept { return !must_wait(); }
+    using Place::await_suspend;
     T await_resume() {
-        return this->waiting_ ? this->waiting_->await_resume() : queue_.get_nowait();
+        this->waited();
+        return queue_.get_nowait();
     }
-    Coro<T> as_coro() && { return queue_.get_when_there_is_one(); }
-    operator Coro<T>() && {  // NOLINT(google-explicit-constructor)
-        return std::move(*this).as_coro();
-    }
+    Coro<T> as_coro() && { return run(queue_); }
+    operator Coro<T>() && { return run(queue_); }  // NOLINT(google-explicit-constructor)
 
 private:
+    static Coro<T> run(BasicQueue& queue) { co_return co_await queue.get(); }
+    bool must_wait() const noexcept override { return queue_.empty() && !queue_.shut_down_; }
+
     BasicQueue& queue_;
 };
-
-template <class T, class Items>
-Coro<void> BasicQueue<T, Items>::put_when_there_is_room(T item) {
-    while (full()) {
-        if (shut_down_) {
-            throw_shut_down();
-        }
-        Place place(*this, putters_);
-        try {
-            co_await place;
-        } catch (...) {
-            if (!full() && !place.cancelled()) {
-                wake_next(putters_);  // woken, and cannot use it
-            }
-            throw;
-        }
-    }
-    put_nowait(std::move(item));
-}
-
-template <class T, class Items>
-Coro<T> BasicQueue<T, Items>::get_when_there_is_one() {
-    while (empty()) {
-        if (shut_down_) {
-            throw_shut_down();
-        }
-        Place place(*this, getters_);
-        try {
-            co_await place;
-        } catch (...) {
-            if (!empty() && !place.cancelled()) {
-                wake_next(getters_);  // woken, and cannot use it
-            }
-            throw;
-        }
-    }
-    co_return get_nowait();
-}
 
 }  // namespace asyncio::inline v0

@@ -44,6 +44,15 @@ void QueueCore::wake_all() noexcept {
     }
 }
 
+void QueueCore::Place::look_again(StandIn* self) noexcept {
+    Place& place = self->place;
+    if (!thread_state.error_pending && place.must_wait()) {
+        place.stand_in_line();
+    } else {
+        Driver::current().pass_to(*self->frame.caller);
+    }
+}
+
 QueueStatistics QueueCore::statistics_of(std::size_t size) const noexcept {
     return {size, maxsize_, unfinished_tasks_, count(getters_), count(putters_)};
 }
