@@ -139,7 +139,16 @@ concept GroupBody =
     std::invocable<F&, TaskGroup&> && CoroLike<std::invoke_result_t<F&, TaskGroup&>>;
 
 template <class F>
-using group_value_t = coro_value_t<std::invoke_result_t<F&, TaskGroup&>>;
+auto call_body(F& body, TaskGroup& group) {
+    static_assert(GroupBody<F>,
+                  "task_group takes a body: a function of a TaskGroup& that returns a coroutine, "
+                  "such as [&](TaskGroup& group) -> asyncio::Coro<> { ... }");
+    return to_coro(std::invoke(body, group));
+}
+
+template <class F>
+using group_value_t =
+    coro_value_t<decltype(call_body(std::declval<F&>(), std::declval<TaskGroup&>()))>;
 
 [[noreturn]] ASYNCIO_API void throw_group_has_no_value();
 
@@ -157,9 +166,9 @@ Coro<detail::group_value_t<Body>> task_group(TaskGroup& group, Body body) {
     std::exception_ptr error;
     try {
         if constexpr (std::is_void_v<T>) {
-            co_await detail::to_coro(std::invoke(body, group));
+            co_await detail::call_body(body, group);
         } else {
-            value.emplace(co_await detail::to_coro(std::invoke(body, group)));
+            value.emplace(co_await detail::call_body(body, group));
         }
     } catch (...) {
         error = std::current_exception();

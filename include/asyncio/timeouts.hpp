@@ -66,6 +66,10 @@ concept TimeoutBody =
 
 template <class F>
 auto call_body(F& body, Timeout& scope) {
+    static_assert(
+        TimeoutBody<F>,
+        "timeout takes a body: a function, with or without a parameter Timeout&, that "
+        "returns a coroutine, such as [&] { return work(); }; wait_for takes a coroutine");
     if constexpr (std::invocable<F&, Timeout&>) {
         return to_coro(std::invoke(body, scope));
     } else {

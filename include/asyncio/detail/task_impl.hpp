@@ -36,6 +36,42 @@ constexpr void require_coro_function() {
                   "or Future is on its way already: await it, or use ensure_future");
 }
 
+// The parameters of a function or method, the object first; `Object` is no reference.
+template <class...>
+struct Types {};
+struct Object;
+template <class R, class... Ps>
+Types<Ps...> parameters(R (*)(Ps...));
+template <class R, class C, class... Ps>
+Types<Object, Ps...> parameters(R (C::*)(Ps...));
+template <class R, class C, class... Ps>
+Types<Object, Ps...> parameters(R (C::*)(Ps...) const);
+
+// Whether a parameter is a reference that an argument of another type reaches by conversion only.
+template <class P, class A>
+inline constexpr bool binds_temporary =
+    std::is_reference_v<P> &&
+    !std::is_convertible_v<std::remove_reference_t<std::unwrap_reference_t<A>>*,
+                           std::remove_reference_t<P>*>;
+template <class... Ps, class... As>
+constexpr bool bind_temporary(Types<Ps...>, Types<As...>) {
+    if constexpr (sizeof...(Ps) == sizeof...(As)) {
+        return (binds_temporary<Ps, As> || ...);
+    }
+    return false;
+}
+
+// The same for a callable, as far as can be told: nothing is known of overloaded and generic ones.
+template <class F, class... As>
+constexpr bool call_binds_temporary() {
+    if constexpr (requires(F function) { parameters(function); }) {
+        return bind_temporary(decltype(parameters(std::declval<F>()))(), Types<As...>());
+    } else if constexpr (requires { parameters(&F::operator()); }) {
+        return bind_temporary(decltype(parameters(&F::operator()))(), Types<F, As...>());
+    }
+    return false;
+}
+
 template <class T>
 Task<T> spawn(EventLoop& loop, TaskOptions& options, Coro<T>& coro) {
     try {
@@ -66,6 +102,10 @@ Task<T> spawn(EventLoop& loop, Coro<T>& coro, std::source_location here) {
 
 template <class F, class... Args>
 auto spawn_call(EventLoop& loop, TaskOptions& options, F&& function, Args&&... args) {
+    static_assert(!call_binds_temporary<std::decay_t<F>, std::decay_t<Args>...>(),
+                  "a parameter of the coroutine is a reference, and the argument has another type: "
+                  "the coroutine would refer to a temporary that is gone when it runs. Pass the "
+                  "parameter's own type, such as std::string(\"text\")");
     using Result = std::invoke_result_t<std::decay_t<F>&, std::decay_t<Args>...>;
     using T = coro_value_t<Result>;
     using State = TaskStateWithCallable<T, std::decay_t<F>, std::decay_t<Args>...>;
