@@ -1,11 +1,12 @@
-"""The programs in the documentation, and the lines of C++ in its tables.
+"""The C++ in the documentation: all of it is compiled, and programs are run.
 
     pages.py extract PAGE.md PROGRAM.cpp    writes the page's program to a file
     pages.py run PAGE.md COMMAND            runs it; it must print what the page says
-    pages.py table PAGE.md SOURCE.cpp       every line of C++ in a table must be in the source
+    pages.py lines SOURCE.cpp PAGE.md...    all other C++ of the pages must be in the source
 
 A page's program is its ```cpp block with a `main`. A ```text block that follows it is what it
-prints on its standard output. A table's lines of C++ are what its column "C++" has in backquotes.
+prints on its standard output. Other C++ are the ```cpp blocks without a `main`, and what a table
+has in backquotes in its column "C++"; white space and comments do not count.
 """
 
 import difflib
@@ -18,12 +19,15 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(`+)(.+?)\1")
 
 
+def is_program(block):
+    return block[1] == "cpp" and "int main(" in block[2]
+
+
 def program(page):
     """The page's program, the number of its first line, and its output if the page tells."""
     text = page.read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))
-    programs = [index for index, block in enumerate(blocks)
-                if block[1] == "cpp" and "int main(" in block[2]]
+    programs = [index for index, block in enumerate(blocks) if is_program(block)]
     if len(programs) != 1:
         sys.exit(f"{page} has {len(programs)} programs; it needs exactly one")
     index = programs[0]
@@ -74,20 +78,32 @@ def without_space(code):
     return re.sub(r"\s+", "", re.sub(r"//[^\n]*", "", code))
 
 
-def table(page, source):
+def other_code(text):
+    """(line number, code) for all C++ of a page but its program."""
+    yield from table_code(text)
+    for block in BLOCK.finditer(text):
+        if block[1] == "cpp" and not is_program(block):
+            yield text.count("\n", 0, block.start(2)) + 1, block[2].rstrip()
+
+
+def lines(source, *pages):
     compiled = without_space(source.read_text(encoding="utf-8"))
-    codes = list(table_code(page.read_text(encoding="utf-8")))
-    missing = [f"{page}:{number}: {code}" for number, code in codes
-               if without_space(code) not in compiled]
-    print(f"{len(codes)} lines of C++, {len(missing)} of them not in {source.name}")
-    if missing or not codes:
+    count = 0
+    missing = []
+    for page in pages:
+        for number, code in other_code(page.read_text(encoding="utf-8")):
+            count += 1
+            if without_space(code) not in compiled:
+                missing.append(f"{page}:{number}: not in {source.name}: {code}")
+    print(f"{count} pieces of C++, {len(missing)} of them not in {source.name}")
+    if missing:
         sys.exit("\n".join(missing))
 
 
 def main():
-    action, page, other = sys.argv[1:]
-    actions = {"extract": extract, "run": run, "table": table}
-    actions[action](pathlib.Path(page), pathlib.Path(other))
+    action, *paths = sys.argv[1:]
+    actions = {"extract": extract, "run": run, "lines": lines}
+    actions[action](*map(pathlib.Path, paths))
 
 
 if __name__ == "__main__":
