@@ -37,7 +37,6 @@ void on_done(asyncio::AnyFuture) {}
 bool connected() { return true; }
 
 Coro<void> main_task() { co_return; }
-Coro<int> nested() { co_return 42; }
 Coro<void> work() { co_return; }
 Coro<int> delay(std::chrono::seconds duration) {
     co_await asyncio::sleep(duration);
@@ -65,7 +64,6 @@ asyncio::ContextVar<std::string> user("user", "nobody");
 Coro<void> one_after_the_other() {
     const int first = co_await delay(1s);
     const int second = co_await delay(1s);
-    use(first, second);
 }
 
 Coro<std::vector<int>> at_the_same_time() {
@@ -83,12 +81,11 @@ Coro<void> as_slow_as_the_slowest(const std::vector<std::string>& urls) {
     std::vector<Task<Page>> tasks;
     for (const auto& url : urls) tasks.push_back(asyncio::create_task(fetch, url));
     const std::vector<Page> results = co_await asyncio::gather(tasks);
-    use(results);
 }
 
 // ---- Coroutines
 
-Coro<int> nested_42() { co_return 42; }
+Coro<int> nested() { co_return 42; }
 
 Coro<void> coroutines(std::vector<int> numbers) {
     co_await nested();
@@ -101,8 +98,6 @@ Coro<void> coroutines(std::vector<int> numbers) {
     co_await asyncio::sleep(0s);
     const int answer = co_await asyncio::sleep(1s, 42);
     for (const int n : numbers) co_await delay(n * 1s);
-    use(answer);
-    use(nested_42().operator bool());
 }
 
 // ---- Tasks
@@ -120,7 +115,6 @@ Coro<void> tasks_1() {
         [connection = std::make_shared<Connection>()] { return connection->read(); });
     const asyncio::AnyTask current = asyncio::current_task();
     const std::vector<asyncio::AnyTask> pending = asyncio::all_tasks();
-    use(named, in_context, eager, read, current, pending);
 }
 
 Coro<void> tasks_2(Task<int> task) {
@@ -170,14 +164,12 @@ Coro<void> groups() {
     co_await asyncio::task_group([&](TaskGroup& group) -> Coro<> {
         const auto task1 = group.create_task(delay, 1s);
         const auto task2 = group.create_task({.name = "second"}, delay, 2s);
-        use(task1, task2);
         co_await work();
     });
     const int sum = co_await asyncio::task_group([](TaskGroup& group) -> Coro<int> {
         const auto task = group.create_task(delay, 1s);
         co_return co_await task;
     });
-    use(sum);
     try {
         co_await work();
     } catch (const ExceptionGroup& group) {
@@ -198,7 +190,6 @@ void exception_groups(const ExceptionGroup& group, std::exception_ptr a, std::ex
     if (const auto only = group.subgroup<TimeoutError>()) handle_error(only);
     const auto [matching, rest] = group.split(
         [](const std::exception_ptr& error) { return asyncio::is_exception<TimeoutError>(error); });
-    use(matching, rest);
 }
 
 // ---- gather
@@ -211,7 +202,6 @@ Coro<void> gathering(std::vector<Task<Page>> tasks) {
     for (const auto& outcome : co_await asyncio::gather(asyncio::return_exceptions, tasks)) {
         if (!outcome) handle_error(outcome.exception());
     }
-    use(a, b, c, pages, page, error);
     auto group = asyncio::gather(work(), work());
     group.cancel();
 }
@@ -238,7 +228,6 @@ Coro<void> deadlines(Task<int> task) {
     co_await asyncio::wait_for(task, std::nullopt);
     const int shielded = co_await asyncio::shield(task);
     co_await asyncio::wait_for(asyncio::shield(task), 1s);
-    use(result, shielded);
 }
 
 // ---- wait, as_completed
@@ -256,7 +245,6 @@ Coro<void> waiting(std::vector<Task<int>> tasks) {
     while (const auto task = co_await completions.next()) use(task->result());
     for (auto next : asyncio::as_completed(tasks)) use(co_await std::move(next));
     for (auto next : asyncio::as_completed(tasks, 5s)) use(co_await std::move(next));
-    use(done, pending, failed);
 }
 
 // ---- Synchronisation
@@ -316,7 +304,6 @@ Coro<void> queues(std::vector<Task<void>> workers) {
     use(queue.qsize(), queue.empty(), queue.full(), queue.maxsize());
     queue.shutdown();
     queue.shutdown(true);
-    use(item, next);
     asyncio::LifoQueue<int> stack;
     asyncio::PriorityQueue<std::pair<int, std::string>> jobs;
     jobs.put_nowait({2, "code"});
@@ -345,7 +332,6 @@ void running() {
     runner.run(main_task());
     EventLoop& loop = runner.get_loop();
     runner.close();
-    use(loop.is_closed());
     try {
         asyncio::run(main_task());
     } catch (const asyncio::KeyboardInterrupt&) {
@@ -378,7 +364,6 @@ Coro<void> callbacks(const asyncio::Context& context, int fd) {
     if (loop.time() + 1s >= end_time) loop.stop();
     loop.add_reader(fd, [&loop, fd] { loop.remove_reader(fd); });
     loop.add_writer(fd, [&loop, fd] { loop.remove_writer(fd); });
-    use(seconds);
     co_return;
 }
 
@@ -396,7 +381,6 @@ Coro<void> futures(asyncio::AnyFuture any) {
     future.remove_done_callback(on_done);
     future.cancel();
     const auto sure = asyncio::ensure_future(nested());
-    use(text, sure, any.get_loop().is_running(), future == any);
 }
 
 // ---- Threads
@@ -428,7 +412,6 @@ Coro<void> debugging() {
     loop.call_exception_handler({.message = "something went wrong"});
     loop.set_exception_handler(nullptr);
     loop.set_debug(true);
-    use(loop.get_debug());
     loop.slow_callback_duration = 50ms;
     asyncio::set_log_sink([](asyncio::LogLevel level, std::string_view text) {
         if (level >= asyncio::LogLevel::warning) std::cerr << text << '\n';
@@ -446,7 +429,6 @@ Coro<void> order() {
     auto first = asyncio::create_task(delay, 1s);
     auto second = asyncio::create_task(delay, 2s);
     auto in_order_too = asyncio::gather(first, second);
-    use(either, in_order, in_order_too);
     co_return;
 }
 
