@@ -145,8 +145,11 @@ class ConditionScenario : public Scenario {
 public:
     std::vector<Coro<void>> roles() override {
         std::vector<Coro<void>> made;
+        // More than there are items, so that a lost notification is missed.
         made.push_back(use());
         made.push_back(use_before(3s));
+        made.push_back(use());
+        made.push_back(use());
         made.push_back(use());
         made.push_back(make(1, 1s));
         made.push_back(make(2, 1s));

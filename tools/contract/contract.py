@@ -1,13 +1,15 @@
-"""Compares the list of promises, tests/contract.txt, with the tests.
+"""Compares the lists of promises, tests/contract.txt, and of bugs, tests/history.txt, with the tests.
 
     contract.py                      prints each section's coverage and what it misses
-    contract.py --check A B F        fails if a statement of these sections has no test, or if
-                                     the table in tests/README.md is not current
+    contract.py --check A B F        fails if a statement or bug of these sections has no test, or
+                                     if the table in tests/README.md is not current
     contract.py --markdown           prints the table of tests/README.md
     contract.py --update             writes it
 
-A test belongs to a statement if its name contains the number: a GoogleTest test such as
-TEST(Futures, S066_set_result_twice_is_an_error), or a program of tests/compile_fail.
+A test belongs to a statement or bug if its name contains the number: a GoogleTest test such as
+TEST(Futures, S066_set_result_twice_is_an_error), or a program of tests/compile_fail. A bug may also
+name tests, each in a line of its own below it. The bugs of a section that is not checked wait for
+that part of the library.
 """
 
 import argparse
@@ -17,76 +19,100 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-STATEMENT = re.compile(r"(S\d{3}) \| ([A-Z]) \| (.+)")
+ENTRY = re.compile(r"([SB]\d+) \| ([A-Z]) \| (.+)")
 EXCUSE = re.compile(r"\s+does not apply: (.+)")
-TEST = re.compile(r"\b\w*TEST\w*\(\s*\w+\s*,\s*(\w+)\s*[,)]")
-NUMBER = re.compile(r"(?:^|_)(S\d{3})(?=_|$)")
+TESTED_BY = re.compile(r"\s+test: (\w+\.\w+)")
+TEST = re.compile(r"\b\w*TEST\w*\(\s*(\w+)\s*,\s*(\w+)\s*[,)]")
+NUMBER = re.compile(r"(?:^|_)(S\d{3}|B\d{2})(?=_|$)")
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 
 
 @dataclasses.dataclass
-class Statement:
+class Entry:
+    """A statement of the contract, or a bug of history."""
     number: str
     section: str
     text: str
     excuse: str = ""
+    tests: list = dataclasses.field(default_factory=list)
+
+    def is_bug(self):
+        return self.number.startswith("B")
 
 
 @dataclasses.dataclass
 class Section:
     letter: str
-    statements: list
-    covered: list
-    excused: list
-    missing: list
+    entries: list
+    tested: set
+
+    def count(self, bugs, wanted=lambda entry: True):
+        return sum(1 for entry in self.entries if entry.is_bug() == bugs and wanted(entry))
+
+    def covered(self, entry):
+        return not entry.excuse and entry.number in self.tested
+
+    def missing(self):
+        return [e for e in self.entries if not e.excuse and e.number not in self.tested]
 
 
-def read_statements(text):
-    statements = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := STATEMENT.fullmatch(line):
-            statements.append(Statement(*match.groups()))
-        elif (match := EXCUSE.fullmatch(line)) and statements:
-            statements[-1].excuse = match.group(1)
+def read_entries(path):
+    entries = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if match := ENTRY.fullmatch(line):
+            entries.append(Entry(*match.groups()))
+        elif (match := EXCUSE.fullmatch(line)) and entries:
+            entries[-1].excuse = match.group(1)
+        elif (match := TESTED_BY.fullmatch(line)) and entries:
+            entries[-1].tests.append(match.group(1))
         elif line.strip() and not line.startswith("#"):
-            sys.exit(f"tests/contract.txt:{number}: neither a statement nor a reason: {line}")
-    return statements
+            sys.exit(f"{path}:{number}: neither an entry nor a reason nor a test: {line}")
+    return entries
 
 
-def numbers_in(name):
-    return NUMBER.findall(name)
-
-
-def tested_numbers(tests):
-    """The numbers in the names of all tests below a folder."""
-    found = set()
+def names_of_tests(tests):
+    """The names of all tests below a folder, with their suites."""
+    names = set()
     for path in tests.rglob("*.cpp"):
         if path.parent.name == "compile_fail":
-            found.update(numbers_in(path.stem))
-        for name in TEST.findall(path.read_text(encoding="utf-8")):
-            found.update(numbers_in(name))
-    return found
+            names.add(f"compile_fail.{path.stem}")
+        for suite, name in TEST.findall(path.read_text(encoding="utf-8")):
+            names.add(f"{suite}.{name}")
+    return names
 
 
-def sections(statements, tested):
-    result = []
-    for letter in sorted({statement.section for statement in statements}):
-        members = [s for s in statements if s.section == letter]
-        excused = [s for s in members if s.excuse]
-        covered = [s for s in members if s.number in tested and not s.excuse]
-        missing = [s for s in members if s.number not in tested and not s.excuse]
-        result.append(Section(letter, members, covered, excused, missing))
-    return result
+def tested_numbers(entries, names):
+    found = {number for name in names for number in NUMBER.findall(name.split(".")[1])}
+    if unknown := found - {entry.number for entry in entries}:
+        sys.exit(f"tests name numbers that do not exist: {', '.join(sorted(unknown))}")
+    if gone := {test for entry in entries for test in entry.tests} - names:
+        sys.exit(f"tests/history.txt names tests that do not exist: {', '.join(sorted(gone))}")
+    return found | {entry.number for entry in entries if entry.tests}
+
+
+def sections(entries, tested):
+    return [Section(letter, [e for e in entries if e.section == letter], tested)
+            for letter in sorted({entry.section for entry in entries})]
+
+
+def described(section):
+    """What is missing, in few words."""
+    statements = [e.number for e in section.missing() if not e.is_bug()]
+    bugs = [e.number for e in section.missing() if e.is_bug()]
+    if statements and len(statements) == section.count(bugs=False):
+        statements = [f"all, {statements[0]} to {statements[-1]}"]
+    return ", ".join(statements + bugs) or "none"
 
 
 def markdown(table):
-    lines = ["| section | statements | tested | do not apply | missing |", "|---|---|---|---|---|"]
+    lines = ["| section | statements | tested | do not apply | bugs | tested | missing |",
+             "|---|---|---|---|---|---|---|"]
     for section in table:
-        missing = ", ".join(s.number for s in section.missing) or "none"
-        if section.missing and len(section.missing) == len(section.statements):
-            missing = f"all, {section.missing[0].number} to {section.missing[-1].number}"
-        lines.append(f"| {section.letter} | {len(section.statements)} | {len(section.covered)} "
-                     f"| {len(section.excused)} | {missing} |")
+        lines.append(f"| {section.letter} | {section.count(False)} "
+                     f"| {section.count(False, section.covered)} "
+                     f"| {section.count(False, lambda entry: entry.excuse)} "
+                     f"| {section.count(True)} | {section.count(True, section.covered)} "
+                     f"| {described(section)} |")
     return "\n".join(lines)
 
 
@@ -100,12 +126,12 @@ def check(table, letters, readme):
     """Prints what is missing; true if nothing is."""
     good = True
     for section in table:
-        for statement in section.missing if section.letter in letters else []:
-            print(f"{statement.number} has no test: {statement.text}")
+        for entry in section.missing() if section.letter in letters else []:
+            print(f"{entry.number} has no test: {entry.text}")
             good = False
     if not good:
         print("Name a test after each, or give a line 'does not apply: reason' below it in "
-              "tests/contract.txt.")
+              "tests/contract.txt, or 'test: Suite.name' in tests/history.txt.")
     text = readme.read_text(encoding="utf-8")
     if replace_table(text, table) != text:
         print("The table in tests/README.md is not current: "
@@ -116,10 +142,12 @@ def check(table, letters, readme):
 
 def report(table):
     for section in table:
-        print(f"{section.letter}: {len(section.covered)} of {len(section.statements)} tested, "
-              f"{len(section.excused)} do not apply")
-        for statement in section.missing:
-            print(f"   {statement.number} {statement.text}")
+        print(f"{section.letter}: {section.count(False, section.covered)} of "
+              f"{section.count(False)} statements tested, "
+              f"{section.count(False, lambda entry: entry.excuse)} do not apply, "
+              f"{section.count(True, section.covered)} of {section.count(True)} bugs")
+        for entry in section.missing():
+            print(f"   {entry.number} {entry.text}")
 
 
 def main():
@@ -132,12 +160,8 @@ def main():
 
     tests = ROOT / "tests"
     readme = tests / "README.md"
-    statements = read_statements((tests / "contract.txt").read_text(encoding="utf-8"))
-    tested = tested_numbers(tests)
-    if unknown := tested - {statement.number for statement in statements}:
-        sys.exit(f"tests name statements that do not exist: {', '.join(sorted(unknown))}")
-
-    table = sections(statements, tested)
+    entries = read_entries(tests / "contract.txt") + read_entries(tests / "history.txt")
+    table = sections(entries, tested_numbers(entries, names_of_tests(tests)))
     if options.check:
         sys.exit(0 if check(table, options.check, readme) else 1)
     elif options.markdown:
