@@ -11,6 +11,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using asyncio::Coro;
+using asyncio::Duration;
 
 // How many are in a section at a time.
 class Section {
@@ -71,7 +72,7 @@ private:
         co_await hold(1);
     }
     // The wait may be interrupted by its deadline, too.
-    Coro<void> hold_before(asyncio::Duration limit) {
+    Coro<void> hold_before(Duration limit) {
         const Alive counted;
         auto sleeper = asyncio::create_task([this]() -> Coro<void> {
             const auto guard = co_await lock_.scoped();
@@ -195,7 +196,7 @@ private:
         }
         mark();
     }
-    Coro<void> use_before(asyncio::Duration limit) {
+    Coro<void> use_before(Duration limit) {
         const Alive counted;
         try {
             co_await asyncio::timeout(limit, [this]() -> Coro<void> {
@@ -207,7 +208,7 @@ private:
         } catch (const asyncio::TimeoutError&) {
         }
     }
-    Coro<void> make(int items, asyncio::Duration delay) {
+    Coro<void> make(int items, Duration delay) {
         const Alive counted;
         co_await asyncio::sleep(delay);
         const MarkAtEnd after(*this);
@@ -221,7 +222,7 @@ private:
         mark();
         co_await give_way(2);
     }
-    Coro<void> hold_the_lock(asyncio::Duration delay) {
+    Coro<void> hold_the_lock(Duration delay) {
         const Alive counted;
         co_await asyncio::sleep(delay);
         const auto guard = co_await lock_.scoped();
@@ -278,7 +279,7 @@ private:
         section_.enter();
         co_await give_way(turns);
     }
-    Coro<void> hold_before(asyncio::Duration limit) {
+    Coro<void> hold_before(Duration limit) {
         const Alive counted;
         co_await give_way(1);
         try {
@@ -296,17 +297,19 @@ private:
     Section section_{permits};
 };
 
-// Permits that come several at a time, when all wait.
+// Permits that come several at a time: to those in line, and to those who come before the first of
+// them has resumed.
 class PermitsScenario : public Scenario {
 public:
     std::vector<Coro<void>> roles() override {
         std::vector<Coro<void>> made;
-        made.push_back(take());
-        made.push_back(take());
-        made.push_back(give(2));
-        made.push_back(take());
-        made.push_back(take());
+        made.push_back(take(0s));
+        made.push_back(take(0s));
+        made.push_back(give(3));
+        made.push_back(take(1s));
+        made.push_back(take(1s));
         made.push_back(give(1));
+        made.push_back(take(1s));
         return made;
     }
     void expect_nobody_forgotten(std::size_t tasks_left) override {
@@ -325,8 +328,9 @@ public:
     }
 
 private:
-    Coro<void> take() {
+    Coro<void> take(Duration delay) {
         const Alive counted;
+        co_await asyncio::sleep(delay);
         co_await semaphore_.acquire();
         ++taken_;
         mark();
@@ -369,7 +373,7 @@ public:
     void expect_conserved() override { EXPECT_EQ(barrier_.n_waiting(), 0U); }
 
 protected:
-    Coro<void> pass(asyncio::Duration delay) {
+    Coro<void> pass(Duration delay) {
         const Alive counted;
         co_await asyncio::sleep(delay);
         try {

@@ -1,4 +1,5 @@
-// Deadlines, waiting for several tasks, and task groups while tasks are cancelled at every step.
+// Deadlines, gathering, waiting for several tasks, and task groups while tasks are cancelled at
+// every step.
 #include "cancel_scenarios.hpp"
 
 #include <stdexcept>
@@ -352,6 +353,56 @@ private:
     }
 };
 
+// ---- futures, tasks, gather and shield
+
+// A gather that gives outcomes loses the message, as in CPython.
+class GatherScenario : public Scenario {
+public:
+    GatherScenario() { keeps_message = false; }
+
+    std::vector<Coro<void>> roles() override {
+        std::vector<Coro<void>> made;
+        made.push_back(gather_all());
+        made.push_back(gather_outcomes());
+        made.push_back(shield_a_gather());
+        made.push_back(share(1s));
+        made.push_back(share(2s));
+        return made;
+    }
+
+private:
+    Coro<void> gather_all() {
+        const Alive counted;
+        co_await asyncio::gather(sleep_for(1s), end_slowly(1s),
+                                 asyncio::create_task(sleep_for, 2s));
+    }
+    Coro<void> gather_outcomes() {
+        const Alive counted;
+        co_await asyncio::gather(asyncio::return_exceptions, sleep_for(1s), fail_after(1s),
+                                 end_slowly(1s));
+    }
+    // The inner tasks go on without it.
+    Coro<void> shield_a_gather() {
+        const Alive counted;
+        const Task<void> inner = asyncio::create_task(gather_all());
+        co_await asyncio::shield(inner);
+        co_await inner;
+    }
+    // A future of which both wait through a shield, so that neither cancels it for the other.
+    Coro<void> share(Duration delay) {
+        const Alive counted;
+        const Future<void> future = asyncio::get_running_loop().create_future<void>();
+        asyncio::get_running_loop().call_later(delay, [this, future] {
+            mark();
+            future.set_result();
+            mark();
+        });
+        const auto [first, second] = co_await asyncio::gather(
+            asyncio::return_exceptions, asyncio::shield(future), asyncio::shield(future));
+        EXPECT_EQ(first.has_value(), second.has_value());
+    }
+};
+
 class CancelScopes : public CancelScenarios {};
 
 TEST_P(CancelScopes, whoever_is_cancelled_at_any_moment_nothing_is_left) {
@@ -366,6 +417,7 @@ INSTANTIATE_TEST_SUITE_P(
                       NamedScenario{"WaitFor", make_scenario<WaitForScenario>},
                       NamedScenario{"Wait", make_scenario<WaitScenario>},
                       NamedScenario{"AsCompleted", make_scenario<AsCompletedScenario>},
+                      NamedScenario{"Gather", make_scenario<GatherScenario>},
                       NamedScenario{"TaskGroup", make_scenario<TaskGroupScenario>},
                       NamedScenario{"FailingGroup", make_scenario<FailingGroupScenario>}),
     name_of_scenario);
