@@ -392,10 +392,11 @@ class BarrierResetScenario : public BarrierScenario {
 public:
     std::vector<Coro<void>> roles() override {
         std::vector<Coro<void>> made;
+        made.push_back(reset());  // while two wait
         for (const auto delay : {0s, 0s, 1s, 1s, 1s, 2s}) {
             made.push_back(pass(delay));
         }
-        made.push_back(reset());
+        made.push_back(reset());  // while others leave
         return made;
     }
 
