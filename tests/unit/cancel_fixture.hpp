@@ -4,6 +4,7 @@
 
 #include "loop_fixture.hpp"
 
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,11 @@ struct Alive {
     ~Alive() { --count; }
 
     static inline int count = 0;
+};
+
+// What coroutines fail with.
+struct Boom : std::runtime_error {
+    Boom() : std::runtime_error("boom") {}
 };
 
 // A loop for one run of a program.

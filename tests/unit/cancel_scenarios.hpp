@@ -195,7 +195,9 @@ private:
                           << asyncio::describe_exception(report.exception);
         }
         for (const asyncio::Task<void>& role : roles_) {
-            EXPECT_TRUE(role.done());
+            ASSERT_TRUE(role.done());
+            EXPECT_TRUE(role.cancelled() || role.exception() == nullptr)
+                << asyncio::describe_exception(role.exception());
             EXPECT_EQ(role.cancelling(), role == victim_ ? requests_ : 0);
         }
         if (end_ != End::played || plan_.then == Then::withdraw || !victim_.done()) {

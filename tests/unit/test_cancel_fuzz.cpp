@@ -3,7 +3,6 @@
 #include "cancel_fixture.hpp"
 
 #include <exception>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -16,10 +15,6 @@ using asyncio::Coro;
 using asyncio::EventLoop;
 using asyncio::Future;
 using asyncio::Task;
-
-struct Boom : std::runtime_error {
-    Boom() : std::runtime_error("boom") {}
-};
 
 Coro<int> sleep_once() {
     const Alive counted;

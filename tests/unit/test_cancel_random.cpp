@@ -4,7 +4,6 @@
 #include "random_seed.hpp"
 
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,10 +17,6 @@ using asyncio::Coro;
 using asyncio::EventLoop;
 using asyncio::Future;
 using asyncio::Task;
-
-struct Boom : std::runtime_error {
-    Boom() : std::runtime_error("boom") {}
-};
 
 // Builds coroutines at random: trees of sleeps, tasks, gathers and shields.
 class Builder {

@@ -4,7 +4,6 @@
 #include "random_seed.hpp"
 
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,10 +15,6 @@ namespace {
 using asyncio::Coro;
 using asyncio::Duration;
 using asyncio::Task;
-
-struct Boom : std::runtime_error {
-    Boom() : std::runtime_error("boom") {}
-};
 
 // What the tasks of a program share, and what they do with it.
 //

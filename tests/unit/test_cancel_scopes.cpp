@@ -2,7 +2,6 @@
 // every step.
 #include "cancel_scenarios.hpp"
 
-#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -14,10 +13,6 @@ using asyncio::Coro;
 using asyncio::Duration;
 using asyncio::Future;
 using asyncio::Task;
-
-struct Boom : std::runtime_error {
-    Boom() : std::runtime_error("boom") {}
-};
 
 Coro<void> sleep_for(Duration delay) {
     const Alive counted;

@@ -1,4 +1,4 @@
-"""Compares the lists of promises, tests/contract.txt, and of bugs, tests/history.txt, with the tests.
+"""Compares the lists of promises and of bugs, contract.txt and history.txt, with the tests.
 
     contract.py                      prints each section's coverage and what it misses
     contract.py --check A B F        fails if a statement or bug of these sections has no test, or
