@@ -56,7 +56,7 @@ bool compare(const char* title, const std::vector<std::string>& wanted,
 bool run_case(const Json& recorded, const std::string& name, bool debug) {
     Program program(recorded["program"]);
     try {
-        const Record record = program.run(debug);
+        const Record& record = program.run({.debug = debug});
         return compare("trace", recorded["trace"], record.trace, name) &&
                compare("lost", recorded["lost"], record.lost, name);
     } catch (const Unsupported& unsupported) {

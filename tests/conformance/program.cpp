@@ -8,15 +8,19 @@ namespace conformance {
 
 namespace {
 
-constexpr int steps_max = 4000;
+constexpr int statements_max = 20'000;
 
-// There is nothing to wait for but time; so the poller only counts the loop's iterations.
-class StepCounter final : public asyncio::Poller {
+// There is nothing to wait for but time; so the poller only counts the loop's iterations, and looks
+// whether the loop is in order.
+class IterationCounter final : public asyncio::Poller {
 public:
+    explicit IterationCounter(int left) : left_(left) {}
+
     void poll(std::optional<asyncio::Duration>, ReadyList&) override {
-        if (++steps_ > steps_max) {
-            throw TooLong();
+        if (--left_ < 0) {
+            throw TooLong("too many iterations");
         }
+        asyncio::get_running_loop().check_invariants();
     }
     void wake() noexcept override {}
     void start(asyncio::IoOperation&) override { throw asyncio::RuntimeError("no descriptors"); }
@@ -29,12 +33,12 @@ public:
     void arm(std::optional<asyncio::Duration>) override {}
 
 private:
-    int steps_ = 0;
+    int left_;
 };
 
 }  // namespace
 
-Program::Program(const Json& source) : source_(source) {
+Program::Program(const Json& source) : source_(source), statements_left_(statements_max) {
     if (source.contains("context_vars")) {
         for (const Json& name : source["context_vars"]) {
             contexts_.try_emplace(name.get<std::string>(), name.get<std::string>(), 0);
@@ -64,7 +68,7 @@ void Program::on_loop_exception(asyncio::EventLoop& loop, const asyncio::ErrorCo
     if (message.ends_with("was never retrieved")) {
         // CPython reports it when the garbage collector comes by: only whether is compared.
         record_.lost.push_back(message + ": " + show(context.exception));
-    } else {
+    } else if (!loop.is_closed()) {  // else it is about tasks of a program that was given up
         record(loop, "!: " + message + ": " + show(context.exception));
     }
 }
@@ -72,6 +76,7 @@ void Program::on_loop_exception(asyncio::EventLoop& loop, const asyncio::ErrorCo
 // ---- coroutines
 
 asyncio::Coro<Value> Program::coro(std::string name) {
+    const std::shared_ptr<const int> alive = alive_;
     if (const asyncio::AnyTask task = asyncio::current_task();
         task && task.get_name().starts_with("Task-")) {
         task.set_name(name + "#" + std::to_string(++started_[name]));
@@ -96,6 +101,9 @@ asyncio::Coro<Flow> Program::block(const Json& statements) {
 
 asyncio::Coro<Flow> Program::block(const Json& statements, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
+        if (--statements_left_ < 0) {
+            throw TooLong("too many statements");
+        }
         const Json& statement = statements[i];
         const auto name = statement[0].get<std::string>();
         const auto known = Program::statements().find(name);
@@ -139,6 +147,11 @@ std::string Program::run_main(asyncio::EventLoop& loop, const asyncio::Task<Valu
     } catch (const asyncio::LoopBreak&) {
         throw;
     } catch (const asyncio::DeadlockError&) {
+        for (const Wait* const wait : waits_) {
+            if (wait->is_over()) {
+                overlooked_.push_back(wait->statement().dump());
+            }
+        }
         throw;
     } catch (...) {
         return "!! " + show(std::current_exception());
@@ -175,18 +188,21 @@ void Program::cancel_all(asyncio::EventLoop& loop) {
     }
 }
 
-Record Program::run(bool debug) {
+const Record& Program::run(const RunOptions& run_options) {
     asyncio::testing::VirtualClock clock;
     asyncio::LoopOptions options;
     options.clock = &clock;
-    options.poller = std::make_unique<StepCounter>();
-    options.debug = debug;
+    options.poller = std::make_unique<IterationCounter>(run_options.iterations_max);
+    options.debug = run_options.debug;
     const asyncio::EventLoopPtr loop = asyncio::new_event_loop(std::move(options));
     loop->slow_callback_duration = std::chrono::hours(1);  // the machine's speed is not tested
     loop->set_exception_handler(
-        [this](asyncio::EventLoop& source, const asyncio::ErrorContext& context) {
+        [this, alive = alive_](asyncio::EventLoop& source, const asyncio::ErrorContext& context) {
             on_loop_exception(source, context);
         });
+    if (source_.value("eager_tasks", false)) {
+        loop->set_task_factory(asyncio::eager_task_factory);
+    }
     // Whatever happens, the futures must be gone before the exception handler is.
     struct Ending {
         ~Ending() {
@@ -207,7 +223,7 @@ Record Program::run(bool debug) {
         record(*loop, "end");
     }
     std::sort(record_.lost.begin(), record_.lost.end());
-    return std::move(record_);
+    return record_;
 }
 
 // ---- the statements
@@ -272,6 +288,14 @@ const std::unordered_map<std::string, Program::Statement>& Program::statements()
         {"with", &Program::do_with},
     };
     return table;
+}
+
+std::vector<std::string> Program::statement_names() {
+    std::vector<std::string> names;
+    for (const auto& [name, statement] : statements()) {
+        names.push_back(name);
+    }
+    return names;
 }
 
 }  // namespace conformance

@@ -6,6 +6,8 @@
 
 #include "value.hpp"
 
+#include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,10 +29,14 @@ private:
     std::string statement_;
 };
 
-// The program exceeded its budget of loop iterations.
+// The program exceeded its budget of loop iterations or of statements.
 class TooLong final : public asyncio::LoopBreak {
 public:
-    const char* what() const noexcept override { return "too many iterations"; }
+    explicit TooLong(const char* what) noexcept : what_(what) {}
+    const char* what() const noexcept override { return what_; }
+
+private:
+    const char* what_;
 };
 
 struct Record {
@@ -61,6 +67,11 @@ asyncio::AnyFuture any_future(const Variable& variable);
 // Makes what coordinates tasks. Throws Unsupported.
 Variable make_primitive(const std::string& kind, const Json& object);
 
+struct RunOptions {
+    bool debug = false;
+    int iterations_max = 4000;
+};
+
 // What a block ended with: the value of a `return`, or nothing if it ran to its end.
 using Flow = std::optional<Value>;
 
@@ -70,10 +81,42 @@ public:
     Program(const Program&) = delete;
     Program& operator=(const Program&) = delete;
 
-    // Throws Unsupported, TooLong, or asyncio::DeadlockError.
-    Record run(bool debug);
+    static std::vector<std::string> statement_names();
+
+    // Throws Unsupported, TooLong, or asyncio::DeadlockError. May be called once.
+    const Record& run(const RunOptions& options);
+
+    // What happened so far, also in a run that threw.
+    const Record& record() const noexcept { return record_; }
+    // The statements that waited when nothing more could happen, although what they waited for was
+    // there: wake-ups that got lost.
+    const std::vector<std::string>& overlooked() const noexcept { return overlooked_; }
+    // How many coroutines of the program, and whether its loop, are still there.
+    long alive() const noexcept { return alive_.use_count() - 1; }
 
 private:
+    // A statement that waits, from construction to destruction.
+    class Wait {
+    public:
+        // `is_over()` tells whether what the statement waits for is there.
+        template <class IsOver>
+        Wait(Program& program, const Json& statement, IsOver is_over)
+            : program_(program), statement_(statement), is_over_(std::move(is_over)),
+              place_(program.waits_.insert(program.waits_.end(), this)) {}
+        Wait(const Wait&) = delete;
+        Wait& operator=(const Wait&) = delete;
+        ~Wait() { program_.waits_.erase(place_); }
+
+        bool is_over() const { return is_over_(); }
+        const Json& statement() const noexcept { return statement_; }
+
+    private:
+        Program& program_;
+        const Json& statement_;
+        std::function<bool()> is_over_;
+        std::list<const Wait*>::iterator place_;
+    };
+
     // A statement's arguments start at index 1. Statements that suspend, or hold others, are
     // coroutines.
     using Action = void (Program::*)(const Json& statement);
@@ -106,6 +149,8 @@ private:
     std::vector<asyncio::Coro<Value>> coroutines(const Json& targets);
     Variable gather(const Json& targets, bool return_exceptions);
     asyncio::Coro<Value> await(Variable target);
+    // Takes what the statement names first.
+    asyncio::Coro<void> acquire(const Json& statement);
 
     // Statements: tasks.
     void do_log(const Json& statement);
@@ -181,6 +226,11 @@ private:
     std::unordered_map<std::string, Variable> variables_;
     std::unordered_map<std::string, int> started_;
     std::map<std::string, asyncio::ContextVar<int>> contexts_;
+    int statements_left_;
+    std::list<const Wait*> waits_;
+    std::vector<std::string> overlooked_;
+    // Held by every coroutine, and by the loop.
+    std::shared_ptr<const int> alive_ = std::make_shared<const int>();
 };
 
 }  // namespace conformance

@@ -31,6 +31,15 @@ auto with_queue(const Variable& variable, Action action) {
     return with<asyncio::Queue<Value>, asyncio::LifoQueue<Value>, LeastFirst>(variable, action);
 }
 
+// Whether somebody could have it now, those who stand in line first.
+constexpr auto is_free = [](const auto& lock) {
+    if constexpr (requires { lock.value(); }) {
+        return lock.value() > 0;
+    } else {
+        return !lock.locked();
+    }
+};
+
 std::string name_in(const Json& statement) { return statement[1].get<std::string>(); }
 
 }  // namespace
@@ -70,9 +79,14 @@ Variable make_primitive(const std::string& kind, const Json& object) {
 
 // ---- locks
 
+asyncio::Coro<void> Program::acquire(const Json& statement) {
+    const Variable& variable = *find(statement[1]);
+    const Wait wait(*this, statement, [&variable] { return with_lock(variable, is_free); });
+    co_await with_lock(variable, [](auto& lock) -> asyncio::Coro<void> { return lock.acquire(); });
+}
+
 asyncio::Coro<Flow> Program::do_acquire(const Json& statement) {
-    co_await with_lock(*find(statement[1]),
-                       [](auto& lock) -> asyncio::Coro<void> { return lock.acquire(); });
+    co_await acquire(statement);
     log("acquire " + name_in(statement));
     co_return std::nullopt;
 }
@@ -90,7 +104,7 @@ void Program::do_locked(const Json& statement) {
 
 asyncio::Coro<Flow> Program::do_with(const Json& statement) {
     const Variable variable = *find(statement[1]);
-    co_await with_lock(variable, [](auto& lock) -> asyncio::Coro<void> { return lock.acquire(); });
+    co_await acquire(statement);
     log("with " + name_in(statement));
     Flow flow;
     std::exception_ptr error;
@@ -108,7 +122,9 @@ asyncio::Coro<Flow> Program::do_with(const Json& statement) {
 }
 
 asyncio::Coro<Flow> Program::do_event_wait(const Json& statement) {
-    co_await std::get<std::shared_ptr<asyncio::Event>>(*find(statement[1]))->wait();
+    asyncio::Event& event = *std::get<std::shared_ptr<asyncio::Event>>(*find(statement[1]));
+    const Wait wait(*this, statement, [&event] { return event.is_set(); });
+    co_await event.wait();
     log("event_wait " + name_in(statement));
     co_return std::nullopt;
 }
@@ -136,8 +152,11 @@ void Program::do_cond_notify(const Json& statement) {
 }
 
 asyncio::Coro<Flow> Program::do_barrier_wait(const Json& statement) {
-    const std::size_t index =
-        co_await std::get<std::shared_ptr<asyncio::Barrier>>(*find(statement[1]))->wait();
+    asyncio::Barrier& barrier = *std::get<std::shared_ptr<asyncio::Barrier>>(*find(statement[1]));
+    const Wait wait(*this, statement, [&barrier] {
+        return barrier.broken() || barrier.n_waiting() == barrier.parties();
+    });
+    const std::size_t index = co_await barrier.wait();
     log("barrier_wait " + name_in(statement) + " -> " + std::to_string(index));
     co_return std::nullopt;
 }
@@ -158,15 +177,23 @@ asyncio::Coro<Flow> Program::do_barrier_abort(const Json& statement) {
 
 asyncio::Coro<Flow> Program::do_put(const Json& statement) {
     const Value value(statement[2]);
-    co_await with_queue(*find(statement[1]),
+    const Variable& variable = *find(statement[1]);
+    const Wait wait(*this, statement, [&variable] {
+        return with_queue(variable, [](const auto& queue) { return !queue.full(); });
+    });
+    co_await with_queue(variable,
                         [&value](auto& queue) -> asyncio::Coro<void> { return queue.put(value); });
     log("put " + name_in(statement) + " " + show(value));
     co_return std::nullopt;
 }
 
 asyncio::Coro<Flow> Program::do_get(const Json& statement) {
+    const Variable& variable = *find(statement[1]);
+    const Wait wait(*this, statement, [&variable] {
+        return with_queue(variable, [](const auto& queue) { return !queue.empty(); });
+    });
     const Value value = co_await with_queue(
-        *find(statement[1]), [](auto& queue) -> asyncio::Coro<Value> { return queue.get(); });
+        variable, [](auto& queue) -> asyncio::Coro<Value> { return queue.get(); });
     log("get " + name_in(statement) + " -> " + show(value));
     co_return std::nullopt;
 }

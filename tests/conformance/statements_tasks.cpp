@@ -115,6 +115,7 @@ asyncio::Coro<Value> Program::await(Variable target) {
 
 asyncio::Coro<Flow> Program::do_await(const Json& statement) {
     if (const Variable* const target = find_or_log("await", statement[1])) {
+        const Wait wait(*this, statement, [future = any_future(*target)] { return future.done(); });
         const Value value = co_await await(*target);
         log("await " + statement[1].get<std::string>() + " -> " + show(value));
     }

@@ -66,6 +66,10 @@ bool catches(const std::string& kind, const std::exception_ptr& error) {
         {"TimeoutError", &asyncio::is_exception<asyncio::TimeoutError>},
         {"ExceptionGroup", &asyncio::is_exception<asyncio::BaseExceptionGroup>},
         {"InvalidStateError", &asyncio::is_exception<asyncio::InvalidStateError>},
+        {"QueueEmpty", &asyncio::is_exception<asyncio::QueueEmpty>},
+        {"QueueFull", &asyncio::is_exception<asyncio::QueueFull>},
+        {"QueueShutDown", &asyncio::is_exception<asyncio::QueueShutDown>},
+        {"BrokenBarrierError", &asyncio::is_exception<asyncio::BrokenBarrierError>},
         {"RuntimeError", &asyncio::is_exception<asyncio::RuntimeError>},
     };
     return kinds.at(kind)(error);
