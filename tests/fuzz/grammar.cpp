@@ -126,6 +126,7 @@ const std::vector<std::string> caught = {"BaseException",
                                          "QueueShutDown",
                                          "RuntimeError",
                                          "TimeoutError"};
+const std::vector<std::string> guards = {"BaseException", "Exception", "Exception", "Exception"};
 const std::vector<std::string> modes = {"ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"};
 const std::vector<std::string> texts = {"a", "b", "c"};
 
@@ -150,12 +151,12 @@ public:
         static constexpr std::size_t weights[] = {0, 0, 1, 1, 2, 4, 8};
         for (const auto& [name, operands] : grammar) {
             auto& kind = holds_block(operands) ? compound_ : simple_;
-            kind.insert(kind.end(), choices_.of(weights), name);
+            kind.insert(kind.end(), name == "return" ? 1 : choices_.of(weights), name);
         }
         simple_.insert(simple_.end(), {"spawn", "spawn", "sleep", "await", "cancel"});
         // Tasks that start each other eagerly and without end would exhaust the stack.
         eager_ = choices_.one_in(4);
-        recursive_ = !eager_ && choices_.one_in(3);
+        recursive_ = !eager_ && choices_.one_in(5);
         depth_max_ = choices_.one_in(20) ? 40 : choices_.below(6);
         last_level_ = 2 + choices_.below(4);
     }
@@ -166,7 +167,7 @@ public:
             made["eager_tasks"] = true;
         }
         Json& coros = made["coros"];
-        coros["main"] = body();
+        coros["main"] = main_body();
         for (level_ = 1; level_ < last_level_; ++level_) {
             coros[coro_name(level_)] = body();
         }
@@ -188,9 +189,21 @@ private:
                 {"prio", {"PriorityQueue", choices_.below(3)}}};
     }
 
+    // Some tasks to act upon, then whatever comes.
+    Json main_body() {
+        Json made = Json::array();
+        for (std::size_t i = choices_.below(5); i > 0; --i) {
+            made.push_back(Json::array({"spawn", choices_.of(tasks), coro_below()}));
+        }
+        for (Json& other : body()) {
+            made.push_back(std::move(other));
+        }
+        return made;
+    }
+
     Json body() {
-        room_ = 30;
-        return statements(2 + choices_.below(8));
+        room_ = 40;
+        return statements(3 + choices_.below(10));
     }
 
     Json statements(std::size_t count) {
@@ -209,7 +222,21 @@ private:
         for (const Operand operand : grammar.at(name)) {
             made.push_back(make(operand));
         }
-        return made;
+        if (name.starts_with("cond_") && !choices_.one_in(4)) {
+            made = Json::array({"with", "cond", Json::array({std::move(made)})});
+        }
+        return choices_.one_in(3) ? made : guarded(std::move(made));
+    }
+
+    // Most statements fail, or wait for ever, in most programs, which should go on nevertheless.
+    Json guarded(Json statement) {
+        Json body = Json::array({std::move(statement)});
+        if (choices_.one_in(2)) {
+            body = Json::array({Json::array(
+                {"timeout", choices_.of(scopes), choices_.below(4), std::move(body)})});
+        }
+        Json handler = Json::array({choices_.of(guards), Json::array()});
+        return Json::array({"try", std::move(body), Json::array({std::move(handler)}), nullptr});
     }
 
     Json inner_block() {
@@ -224,9 +251,9 @@ private:
         for (std::size_t i = choices_.below(3); i > 0; --i) {
             Json body = choices_.one_in(3) ? Json::array() : inner_block();
             if (choices_.one_in(4)) {
-                body.push_back({"reraise"});
+                body.push_back(Json::array({"reraise"}));
             }
-            made.push_back({choices_.of(caught), std::move(body)});
+            made.push_back(Json::array({choices_.of(caught), std::move(body)}));
         }
         return made;
     }

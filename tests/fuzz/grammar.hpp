@@ -1,8 +1,8 @@
 // Random programs in the language of tests/conformance, with everything that the language allows.
 #pragma once
 
+#include "../conformance/value.hpp"
 #include "target.hpp"
-#include "value.hpp"
 
 namespace fuzz {
 

@@ -2,8 +2,8 @@
 // must not crash, hang, leak or lose a wake-up, and must do the same every time.
 #include <asyncio/log.hpp>
 
+#include "../conformance/program.hpp"
 #include "grammar.hpp"
-#include "program.hpp"
 #include "smaller.hpp"
 #include "target.hpp"
 

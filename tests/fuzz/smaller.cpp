@@ -1,7 +1,7 @@
 // Finds the lists of a program, and leaves out a part of each.
 #include "smaller.hpp"
 
-#include "value.hpp"
+#include "../conformance/value.hpp"
 
 #include <algorithm>
 #include <string_view>
