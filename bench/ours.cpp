@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cstdio>
+#include <map>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -117,18 +119,129 @@ Coro<void> threadsafe(long operations) {
     caller.join();
 }
 
+template <class Primitive>
+Coro<void> hold_often(Primitive& primitive, long times) {
+    for (long turn = 0; turn < times; ++turn) {
+        const auto guard = co_await primitive.scoped();
+        bench::keep(&primitive);
+    }
+}
+
+// The primitive is held until all tasks are in line: from then on each release hands it over.
+template <class Primitive, long task_count>
+Coro<void> hold_in_turn(long operations) {
+    Primitive primitive;
+    co_await primitive.acquire();
+    std::vector<Task<void>> tasks;
+    for (long index = 0; index < task_count; ++index) {
+        tasks.push_back(asyncio::create_task(hold_often(primitive, operations / task_count)));
+    }
+    co_await asyncio::sleep(nanoseconds(0));
+    primitive.release();
+    for (const Task<void>& task : tasks) {
+        co_await task;
+    }
+}
+
+Coro<void> put_and_get(long operations) {
+    asyncio::Queue<long> queue;
+    long sum = 0;
+    for (long turn = 0; turn < operations; ++turn) {
+        co_await queue.put(turn);
+        bench::keep(&queue);
+        sum += co_await queue.get();
+    }
+    bench::keep(sum);
+}
+
+Coro<void> pong(asyncio::Queue<long>& pings, asyncio::Queue<long>& pongs, long times) {
+    for (long turn = 0; turn < times; ++turn) {
+        co_await pongs.put(co_await pings.get() + 1);
+    }
+}
+
+Coro<void> ping_pong(long operations) {
+    asyncio::Queue<long> pings;
+    asyncio::Queue<long> pongs;
+    const Task<void> other = asyncio::create_task(pong(pings, pongs, operations));
+    long ball = 0;
+    for (long turn = 0; turn < operations; ++turn) {
+        co_await pings.put(ball);
+        ball = co_await pongs.get();
+    }
+    co_await other;
+    bench::keep(ball);
+}
+
+Coro<void> set_deadlines(long operations) {
+    long sum = 0;
+    for (long turn = 0; turn < operations; ++turn) {
+        sum += co_await asyncio::timeout(std::chrono::hours(1), [] { return identity(1); });
+    }
+    bench::keep(sum);
+}
+
+Coro<void> spawn_in_group(long operations) {
+    long sum = 0;
+    for (long batch = 0; batch < operations / batch_size; ++batch) {
+        std::vector<Task<int>> tasks;
+        tasks.reserve(batch_size);
+        co_await asyncio::task_group([&](asyncio::TaskGroup& group) -> Coro<void> {
+            for (int index = 0; index < batch_size; ++index) {
+                tasks.push_back(group.create_task(identity(index)));
+            }
+            co_return;
+        });
+        std::vector<int> results;
+        results.reserve(batch_size);
+        for (const Task<int>& task : tasks) {
+            results.push_back(task.result());
+        }
+        sum += results.back();
+    }
+    bench::keep(sum);
+}
+
+// By turns, so that a machine that slows down in between slows both.
+Coro<void> compare_group_with_gather(long operations) {
+    constexpr long parts = 10;
+    const long part = operations / parts;
+    double group_ns = 0;
+    double gather_ns = 0;
+    for (long turn = 0; turn < parts; ++turn) {
+        const Stopwatch group_watch;
+        co_await spawn_in_group(part);
+        group_ns += group_watch.ns_per(operations);
+        const Stopwatch gather_watch;
+        co_await spawn(part);
+        gather_ns += gather_watch.ns_per(operations);
+    }
+    report("group_ns", group_ns);
+    report("gather_ns", gather_ns);
+}
+
+// The rows that only count nanoseconds an operation.
+const std::map<std::string, Coro<void> (*)(long)> plain_rows = {
+    {"spawn", spawn},
+    {"switch", take_turns},
+    {"switch1", yield_often},
+    {"timers", timers},
+    {"threadsafe", threadsafe},
+    {"lock", hold_in_turn<asyncio::Lock, 1>},
+    {"lock_contended", hold_in_turn<asyncio::Lock, batch_size>},
+    {"semaphore", hold_in_turn<asyncio::Semaphore, 1>},
+    {"semaphore_contended", hold_in_turn<asyncio::Semaphore, batch_size>},
+    {"queue", put_and_get},
+    {"pingpong", ping_pong},
+    {"timeout", set_deadlines},
+};
+
 int measure(const Arguments& arguments) {
     const auto& [row, operations, seconds] = arguments;
     const Stopwatch watch;
-    if (row == "spawn") {
-        asyncio::run(spawn(operations));
-        report("spawn_ns", watch.ns_per(operations));
-    } else if (row == "switch") {
-        asyncio::run(take_turns(operations));
-        report("switch_ns", watch.ns_per(operations));
-    } else if (row == "switch1") {
-        asyncio::run(yield_often(operations));
-        report("switch1_ns", watch.ns_per(operations));
+    if (const auto plain = plain_rows.find(row); plain != plain_rows.end()) {
+        asyncio::run(plain->second, operations);
+        report((row + "_ns").c_str(), watch.ns_per(operations));
     } else if (row == "await") {
         const long times = operations / bench::fib_awaits;
         asyncio::run(fib_often(times));
@@ -141,12 +254,8 @@ int measure(const Arguments& arguments) {
         bench::Xorshift random;
         asyncio::run(sleep_together(operations, [&] { return random.next() % bench::second_ns; }));
         report("sleeps_cpu_ns", watch.cpu_ns_per(operations));
-    } else if (row == "timers") {
-        asyncio::run(timers(operations));
-        report("timers_ns", watch.ns_per(operations));
-    } else if (row == "threadsafe") {
-        asyncio::run(threadsafe(operations));
-        report("threadsafe_ns", watch.ns_per(operations));
+    } else if (row == "group") {
+        asyncio::run(compare_group_with_gather(operations));
     } else {
         std::fprintf(stderr, "no row '%s' here\n", row.c_str());
         return 2;

@@ -1,12 +1,15 @@
 // The floor of every row: the same work on a runtime that does nothing but this work. A library
 // that is as fast as this has no cost of its own.
 
+#include "coordination.hpp"
 #include "gather.hpp"
 #include "indexed_heap.hpp"
 #include "task.hpp"
 #include "threadsafe_queue.hpp"
 
 #include <cstdio>
+#include <map>
+#include <string>
 #include <thread>
 
 namespace {
@@ -125,18 +128,101 @@ void threadsafe(long operations) {
     caller.join();
 }
 
+template <class Primitive>
+Task<int> hold_often(Primitive& primitive, long times) {
+    for (long turn = 0; turn < times; ++turn) {
+        co_await primitive.acquire();
+        bench::keep(&primitive);
+        primitive.release();
+    }
+    co_return 0;
+}
+
+// The primitive is held until all tasks are in line: from then on each release hands it over.
+template <class Primitive, long task_count>
+Task<int> hold_in_turn(long operations) {
+    Primitive primitive;
+    co_await primitive.acquire();
+    std::vector<Task<int>> tasks;
+    for (long index = 0; index < task_count; ++index) {
+        tasks.push_back(hold_often(primitive, operations / task_count));
+        tasks.back().start();
+    }
+    co_await Yield{};
+    primitive.release();
+    for (Task<int>& task : tasks) {
+        co_await task;
+    }
+    co_return 0;
+}
+
+Task<int> put_and_get(long operations) {
+    Queue<long> queue;
+    long sum = 0;
+    for (long turn = 0; turn < operations; ++turn) {
+        queue.put(turn);
+        bench::keep(&queue);
+        sum += co_await queue.get();
+    }
+    bench::keep(sum);
+    co_return 0;
+}
+
+Task<int> pong(Queue<long>& pings, Queue<long>& pongs, long times) {
+    for (long turn = 0; turn < times; ++turn) {
+        pongs.put(co_await pings.get() + 1);
+    }
+    co_return 0;
+}
+
+Task<int> ping_pong(long operations) {
+    Queue<long> pings;
+    Queue<long> pongs;
+    Task<int> other = pong(pings, pongs, operations);
+    other.start();
+    long ball = 0;
+    for (long turn = 0; turn < operations; ++turn) {
+        pings.put(ball);
+        ball = co_await pongs.get();
+    }
+    co_await other;
+    bench::keep(ball);
+    co_return 0;
+}
+
+Coro<int> body(int value) { co_return value; }
+
+Task<int> set_deadlines(long operations) {
+    IndexedHeap timers;
+    long sum = 0;
+    for (long turn = 0; turn < operations; ++turn) {
+        const Deadline deadline(timers, 3600 * bench::second_ns);
+        sum += co_await body(1);
+    }
+    bench::keep(sum);
+    co_return 0;
+}
+
+// The rows that only count nanoseconds an operation.
+const std::map<std::string, Task<int> (*)(long)> plain_rows = {
+    {"spawn", spawn},
+    {"switch", take_turns},
+    {"switch1", yield_often},
+    {"lock", hold_in_turn<Lock, 1>},
+    {"lock_contended", hold_in_turn<Lock, batch_size>},
+    {"semaphore", hold_in_turn<Semaphore, 1>},
+    {"semaphore_contended", hold_in_turn<Semaphore, batch_size>},
+    {"queue", put_and_get},
+    {"pingpong", ping_pong},
+    {"timeout", set_deadlines},
+};
+
 int measure(const Arguments& arguments) {
     const auto& [row, operations, seconds] = arguments;
     const Stopwatch watch;
-    if (row == "spawn") {
-        run(spawn(operations));
-        report("spawn_ns", watch.ns_per(operations));
-    } else if (row == "switch") {
-        run(take_turns(operations));
-        report("switch_ns", watch.ns_per(operations));
-    } else if (row == "switch1") {
-        run(yield_often(operations));
-        report("switch1_ns", watch.ns_per(operations));
+    if (const auto plain = plain_rows.find(row); plain != plain_rows.end()) {
+        run(plain->second(operations));
+        report((row + "_ns").c_str(), watch.ns_per(operations));
     } else if (row == "await") {
         const long times = operations / bench::fib_awaits;
         run(fib_often(times));

@@ -99,6 +99,14 @@ def takes_part(runtime, row, round_number, peer_rounds):
     return round_number < (min(1, peer_rounds) if row.peers_once else peer_rounds)
 
 
+def values_of(row, runtime, printed):
+    """The pairs of a sample's key and value in what one run of a program has printed."""
+    for metric in row.metrics:
+        yield (runtime.name, metric.key), float(printed[metric.key])
+        if metric.floor_of_ours and runtime.name == "ours":
+            yield ("floor", metric.key), float(printed[metric.floor_of_ours])
+
+
 def run_row(row, runtimes, commands, rounds, peer_rounds):
     """Samples of one row by (runtime name, metric key)."""
     samples = {}
@@ -117,9 +125,8 @@ def run_row(row, runtimes, commands, rounds, peer_rounds):
             arguments = [str(part) for part in (work if isinstance(work, tuple) else (work,))]
             try:
                 printed = run_program(prefix + commands[runtime.name] + [row.name] + arguments)
-                for metric in row.metrics:
-                    key = (runtime.name, metric.key)
-                    samples.setdefault(key, Samples()).values.append(float(printed[metric.key]))
+                for key, value in values_of(row, runtime, printed):
+                    samples.setdefault(key, Samples()).values.append(value)
             except (Failed, KeyError, ValueError) as reason:
                 print(f"bench: {runtime.title} has no {row.name}: {reason}")
                 failed.add(runtime.name)

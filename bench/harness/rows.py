@@ -12,6 +12,8 @@ class Metric:
     title: str
     unit: str
     budget: Optional[float] = None  # The largest allowed ratio of ours to the floor.
+    # The key of another number that ours prints in the same run, and that serves as the floor.
+    floor_of_ours: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,29 @@ ROWS = (
         "threadsafe",
         (Metric("threadsafe_ns", "callback from another thread, two cores", "ns", 2.0),),
         cores=2,
+    ),
+    # Four times the floor are 8, 10 and 20 ns where the machine is quiet.
+    Row("lock", (Metric("lock_ns", "lock, free: acquire and release", "ns", 4.0),)),
+    Row("semaphore", (Metric("semaphore_ns", "semaphore, free: the same", "ns", 4.0),)),
+    Row("queue", (Metric("queue_ns", "queue: `put` and `get`", "ns", 4.0),)),
+    Row("lock_contended", (Metric("lock_contended_ns", "lock, 1,000 tasks; a hand-over", "ns"),)),
+    Row(
+        "semaphore_contended",
+        (Metric("semaphore_contended_ns", "semaphore, 1,000 tasks; a hand-over", "ns"),),
+    ),
+    Row("pingpong", (Metric("pingpong_ns", "two tasks, two queues; a round trip", "ns", 2.0),)),
+    Row("timeout", (Metric("timeout_ns", "`timeout` around a body that ends at once", "ns", 1.6),)),
+    Row(
+        "group",
+        (
+            Metric(
+                "group_ns",
+                "`TaskGroup` of 1,000, our gather as the floor; a task",
+                "ns",
+                1.3,
+                floor_of_ours="gather_ns",
+            ),
+        ),
     ),
 )
 

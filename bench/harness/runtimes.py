@@ -167,6 +167,14 @@ BARE = {
     "sleeps": 1_000_000,
     "timers": 100_000_000,
     "threadsafe": 10_000_000,
+    "lock": 100_000_000,
+    "semaphore": 100_000_000,
+    "queue": 50_000_000,
+    "lock_contended": 50_000_000,
+    "semaphore_contended": 50_000_000,
+    "pingpong": 10_000_000,
+    "timeout": 10_000_000,
+    "group": 10_000_000,
 }
 
 PYTHON = {
@@ -178,13 +186,25 @@ PYTHON = {
     "sleeps": 100_000,
     "timers": 200_000,
     "threadsafe": 100_000,
+    "lock": 1_000_000,
+    "semaphore": 1_000_000,
+    "queue": 500_000,
+    "lock_contended": 200_000,
+    "semaphore_contended": 200_000,
+    "pingpong": 100_000,
+    "timeout": 200_000,
+    "group": 100_000,
 }
+
+
+def without(row, work):
+    return {name: operations for name, operations in work.items() if name != row}
 
 
 def all_runtimes(build_tree):
     cpp = CppBuild(build_tree)
     return (
-        Runtime("floor", "floor", cpp.target("bench_floor"), BARE),
+        Runtime("floor", "floor", cpp.target("bench_floor"), without("group", BARE)),
         Runtime("ours", "ours", cpp.target("bench_ours"), BARE),
         Runtime(
             "asio",
@@ -199,6 +219,8 @@ def all_runtimes(build_tree):
                 "sleeps": 1_000_000,
                 "timers": 4_000_000,
                 "threadsafe": 2_000_000,
+                "queue": 2_000_000,
+                "pingpong": 1_000_000,
             },
         ),
         Runtime(
@@ -225,6 +247,14 @@ def all_runtimes(build_tree):
                 "sleeps": 1_000_000,
                 "timers": 5_000_000,
                 "threadsafe": 10_000_000,
+                "lock": 10_000_000,
+                "semaphore": 10_000_000,
+                "queue": 5_000_000,
+                "lock_contended": 5_000_000,
+                "semaphore_contended": 5_000_000,
+                "pingpong": 2_000_000,
+                "timeout": 10_000_000,
+                "group": 2_000_000,
             },
         ),
         Runtime(
@@ -240,6 +270,13 @@ def all_runtimes(build_tree):
                 "sleeps": 1_000_000,
                 "timers": 3_000_000,
                 "threadsafe": 10_000_000,
+                "lock": 30_000_000,
+                "semaphore": 10_000_000,
+                "queue": 10_000_000,
+                "lock_contended": 30_000_000,
+                "semaphore_contended": 5_000_000,
+                "pingpong": 2_000_000,
+                "timeout": 1_000_000,
             },
         ),
         Runtime("asyncio", "asyncio", build_asyncio, PYTHON),

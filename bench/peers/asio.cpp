@@ -3,6 +3,7 @@
 #include "measure.hpp"
 
 #include <asio.hpp>
+#include <asio/experimental/channel.hpp>
 
 #include <chrono>
 #include <cstdio>
@@ -145,6 +146,44 @@ void threadsafe(long operations) {
     caller.join();
 }
 
+// Asio has no queue for coroutines but its channel, and no lock.
+using Channel = asio::experimental::channel<void(asio::error_code, long)>;
+
+awaitable<void> put_and_get(long operations) {
+    Channel queue(co_await asio::this_coro::executor, 1);
+    long sum = 0;
+    for (long turn = 0; turn < operations; ++turn) {
+        co_await queue.async_send(asio::error_code(), turn, use_awaitable);
+        sum += co_await queue.async_receive(use_awaitable);
+    }
+    bench::keep(sum);
+}
+
+awaitable<void> pong(Channel& pings, Channel& pongs, long times) {
+    for (long turn = 0; turn < times; ++turn) {
+        const long ball = co_await pings.async_receive(use_awaitable);
+        co_await pongs.async_send(asio::error_code(), ball + 1, use_awaitable);
+    }
+}
+
+awaitable<void> ping(Channel& pings, Channel& pongs, long times) {
+    long ball = 0;
+    for (long turn = 0; turn < times; ++turn) {
+        co_await pings.async_send(asio::error_code(), ball, use_awaitable);
+        ball = co_await pongs.async_receive(use_awaitable);
+    }
+    bench::keep(ball);
+}
+
+void ping_pong(long operations) {
+    asio::io_context context(1);
+    Channel pings(context, 1);
+    Channel pongs(context, 1);
+    asio::co_spawn(context, ping(pings, pongs, operations), asio::detached);
+    asio::co_spawn(context, pong(pings, pongs, operations), asio::detached);
+    context.run();
+}
+
 int measure(const Arguments& arguments) {
     const auto& [row, operations, seconds] = arguments;
     const Stopwatch watch;
@@ -175,6 +214,12 @@ int measure(const Arguments& arguments) {
     } else if (row == "threadsafe") {
         threadsafe(operations);
         report("threadsafe_ns", watch.ns_per(operations));
+    } else if (row == "queue") {
+        run(put_and_get(operations));
+        report("queue_ns", watch.ns_per(operations));
+    } else if (row == "pingpong") {
+        ping_pong(operations);
+        report("pingpong_ns", watch.ns_per(operations));
     } else if (row == "version") {
         std::printf("version %d.%d.%d\n", ASIO_VERSION / 100'000, ASIO_VERSION / 100 % 1000,
                     ASIO_VERSION % 100);

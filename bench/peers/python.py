@@ -103,6 +103,56 @@ async def threadsafe(operations):
     caller.join()
 
 
+async def hold_often(primitive, times):
+    for _ in range(times):
+        async with primitive:
+            pass
+
+
+async def hold_in_turn(primitive, tasks, operations):
+    await primitive.acquire()
+    times = operations // tasks
+    holders = [asyncio.create_task(hold_often(primitive, times)) for _ in range(tasks)]
+    await asyncio.sleep(0)
+    primitive.release()
+    await asyncio.gather(*holders)
+
+
+async def put_and_get(operations):
+    queue = asyncio.Queue()
+    for turn in range(operations):
+        await queue.put(turn)
+        await queue.get()
+
+
+async def pong(pings, pongs, times):
+    for _ in range(times):
+        await pongs.put(await pings.get() + 1)
+
+
+async def ping_pong(operations):
+    pings, pongs = asyncio.Queue(), asyncio.Queue()
+    other = asyncio.create_task(pong(pings, pongs, operations))
+    ball = 0
+    for _ in range(operations):
+        await pings.put(ball)
+        ball = await pongs.get()
+    await other
+
+
+async def set_deadlines(operations):
+    for _ in range(operations):
+        async with asyncio.timeout(3600):
+            await identity(1)
+
+
+async def spawn_in_group(operations):
+    for _ in range(operations // BATCH):
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(identity(index)) for index in range(BATCH)]
+        [task.result() for task in tasks]
+
+
 def main_of(row, operations, seconds):
     random = xorshift()
     if row == "sleepers":
@@ -116,6 +166,14 @@ def main_of(row, operations, seconds):
         "await": fib_often,
         "timers": set_and_cancel,
         "threadsafe": threadsafe,
+        "lock": lambda count: hold_in_turn(asyncio.Lock(), 1, count),
+        "lock_contended": lambda count: hold_in_turn(asyncio.Lock(), BATCH, count),
+        "semaphore": lambda count: hold_in_turn(asyncio.Semaphore(), 1, count),
+        "semaphore_contended": lambda count: hold_in_turn(asyncio.Semaphore(), BATCH, count),
+        "queue": put_and_get,
+        "pingpong": ping_pong,
+        "timeout": set_deadlines,
+        "group": spawn_in_group,
     }[row](operations)
 
 

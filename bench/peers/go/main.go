@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -116,6 +117,66 @@ func threadsafe(operations int) {
 	}
 }
 
+// semaphore is the customary one: a buffered channel.
+type semaphore chan struct{}
+
+func (permits semaphore) Lock()   { permits <- struct{}{} }
+func (permits semaphore) Unlock() { <-permits }
+
+func holdInTurn(lock sync.Locker, tasks, operations int) {
+	lock.Lock()
+	var group sync.WaitGroup
+	group.Add(tasks)
+	for index := 0; index < tasks; index++ {
+		go func() {
+			for turn := 0; turn < operations/tasks; turn++ {
+				lock.Lock()
+				lock.Unlock()
+			}
+			group.Done()
+		}()
+	}
+	runtime.Gosched()
+	lock.Unlock()
+	group.Wait()
+}
+
+func putAndGet(operations int) {
+	queue := make(chan int, 1)
+	sum := 0
+	for turn := 0; turn < operations; turn++ {
+		queue <- turn
+		sum += <-queue
+	}
+	runtime.KeepAlive(sum)
+}
+
+func pingPong(operations int) {
+	pings, pongs := make(chan int, 1), make(chan int, 1)
+	go func() {
+		for ball := range pings {
+			pongs <- ball + 1
+		}
+	}()
+	ball := 0
+	for turn := 0; turn < operations; turn++ {
+		pings <- ball
+		ball = <-pongs
+	}
+	close(pings)
+}
+
+func setDeadlines(operations int) {
+	sum := 0
+	body := func(context.Context) int { return 1 }
+	for turn := 0; turn < operations; turn++ {
+		scope, cancel := context.WithTimeout(context.Background(), time.Hour)
+		sum += body(scope)
+		cancel()
+	}
+	runtime.KeepAlive(sum)
+}
+
 func main() {
 	row := os.Args[1]
 	operations, err := strconv.Atoi(os.Args[2])
@@ -165,6 +226,27 @@ func measure(row string, operations, seconds int) {
 		reportNs()
 	case "threadsafe":
 		threadsafe(operations)
+		reportNs()
+	case "lock":
+		holdInTurn(&sync.Mutex{}, 1, operations)
+		reportNs()
+	case "lock_contended":
+		holdInTurn(&sync.Mutex{}, batch, operations)
+		reportNs()
+	case "semaphore":
+		holdInTurn(make(semaphore, 1), 1, operations)
+		reportNs()
+	case "semaphore_contended":
+		holdInTurn(make(semaphore, 1), batch, operations)
+		reportNs()
+	case "queue":
+		putAndGet(operations)
+		reportNs()
+	case "pingpong":
+		pingPong(operations)
+		reportNs()
+	case "timeout":
+		setDeadlines(operations)
 		reportNs()
 	case "version":
 		fmt.Printf("version %s\n", strings.TrimPrefix(runtime.Version(), "go"))

@@ -4,9 +4,11 @@ use std::fs;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::{pin, Pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::sync::{mpsc, Mutex, Semaphore};
+use tokio::task::{yield_now, JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
 const BATCH: u64 = 1000;
 const FIB_ARGUMENT: u32 = 27;
@@ -62,7 +64,7 @@ async fn spawn(operations: u64) {
 
 async fn yield_often(times: u64) -> u64 {
     for _ in 0..times {
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
     times
 }
@@ -101,7 +103,7 @@ async fn timers(operations: u64) {
     for _ in 0..BATCH {
         tokio::spawn(sleep(Duration::from_secs(5 + random.next() % 10)));
     }
-    tokio::task::yield_now().await;
+    yield_now().await;
     let mut poll_timers = pin!(std::future::poll_fn(|context| {
         for turn in 0..operations {
             let timer = pin!(sleep(Duration::from_nanos(10 * SECOND_NS + turn)));
@@ -113,7 +115,7 @@ async fn timers(operations: u64) {
 }
 
 async fn threadsafe(operations: u64) {
-    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<fn(&mut u64)>();
+    let (sender, mut receiver) = mpsc::unbounded_channel::<fn(&mut u64)>();
     let caller = std::thread::spawn(move || {
         for _ in 0..operations {
             sender.send(|called| *called += 1).unwrap();
@@ -125,6 +127,102 @@ async fn threadsafe(operations: u64) {
     }
     caller.join().unwrap();
     assert_eq!(called, operations);
+}
+
+async fn lock_in_turn(tasks: u64, operations: u64) {
+    let mutex = Arc::new(Mutex::new(()));
+    let first = mutex.lock().await;
+    let holders = (0..tasks).map(|_| {
+        let mutex = mutex.clone();
+        tokio::spawn(async move {
+            for _ in 0..operations / tasks {
+                black_box(&mut *mutex.lock().await);
+            }
+            0
+        })
+    });
+    let holders = holders.collect();
+    yield_now().await;
+    drop(first);
+    join(holders).await;
+}
+
+async fn acquire_in_turn(tasks: u64, operations: u64) {
+    let semaphore = Arc::new(Semaphore::new(1));
+    let first = semaphore.acquire().await.unwrap();
+    let holders = (0..tasks).map(|_| {
+        let semaphore = semaphore.clone();
+        tokio::spawn(async move {
+            for _ in 0..operations / tasks {
+                black_box(&semaphore.acquire().await.unwrap());
+            }
+            0
+        })
+    });
+    let holders = holders.collect();
+    yield_now().await;
+    drop(first);
+    join(holders).await;
+}
+
+async fn put_and_get(operations: u64) {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let mut sum = 0;
+    for turn in 0..operations {
+        sender.send(turn).unwrap();
+        sum += receiver.recv().await.unwrap();
+    }
+    black_box(sum);
+}
+
+async fn ping_pong(operations: u64) {
+    let (pings, mut pinged) = mpsc::unbounded_channel();
+    let (pongs, mut ponged) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(ball) = pinged.recv().await {
+            pongs.send(ball + 1).unwrap();
+        }
+    });
+    let mut ball = 0;
+    for _ in 0..operations {
+        pings.send(ball).unwrap();
+        ball = ponged.recv().await.unwrap();
+    }
+    black_box(ball);
+}
+
+async fn set_deadlines(operations: u64) {
+    let mut sum = 0;
+    for _ in 0..operations {
+        sum += timeout(Duration::from_secs(3600), async { black_box(1) }).await.unwrap();
+    }
+    black_box(sum);
+}
+
+async fn spawn_in_set(operations: u64) {
+    let mut sum = 0;
+    for _ in 0..operations / BATCH {
+        let mut set = JoinSet::new();
+        for index in 0..BATCH {
+            set.spawn(async move { index });
+        }
+        sum += set.join_all().await.last().unwrap();
+    }
+    black_box(sum);
+}
+
+async fn coordinate(row: String, operations: u64) {
+    match row.as_str() {
+        "lock" => lock_in_turn(1, operations).await,
+        "lock_contended" => lock_in_turn(BATCH, operations).await,
+        "semaphore" => acquire_in_turn(1, operations).await,
+        "semaphore_contended" => acquire_in_turn(BATCH, operations).await,
+        "queue" => put_and_get(operations).await,
+        "pingpong" => ping_pong(operations).await,
+        "timeout" => set_deadlines(operations).await,
+        "group" => spawn_in_set(operations).await,
+        _ => unreachable!(),
+    }
 }
 
 async fn measure(row: &str, operations: u64, seconds: u64) {
@@ -169,6 +267,12 @@ async fn measure(row: &str, operations: u64, seconds: u64) {
         "threadsafe" => {
             threadsafe(operations).await;
             println!("threadsafe_ns {}", ns_per(operations));
+        }
+        "lock" | "lock_contended" | "semaphore" | "semaphore_contended" | "queue" | "pingpong"
+        | "timeout" | "group" => {
+            let row = row.to_owned();
+            tokio::spawn(coordinate(row.clone(), operations)).await.unwrap();
+            println!("{row}_ns {}", ns_per(operations));
         }
         "version" => println!("version {}", tokio_version()),
         _ => panic!("no row '{row}' here"),
