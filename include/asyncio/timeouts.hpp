@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 namespace asyncio::inline v0 {
 
@@ -21,6 +22,8 @@ class ASYNCIO_API Timeout {
 public:
     /// A scope that ends at `when` on the loop's clock; without a value it never does.
     explicit Timeout(std::optional<TimePoint> when) noexcept : when_(when) {}
+    /// A scope that ends `delay` after it is entered; it has no deadline before.
+    explicit Timeout(Duration delay) noexcept : delay_(delay) {}
     Timeout(const Timeout&) = delete;
     Timeout& operator=(const Timeout&) = delete;
     ~Timeout() { timer_.cancel(); }
@@ -47,9 +50,12 @@ private:
     enum class State : std::uint8_t { created, active, expiring, expired, finished };
 
     static const char* name_of(State state) noexcept;
+    void check_active() const;
+    void arm(TimePoint when, TimePoint now);
     void on_timeout();
 
     std::optional<TimePoint> when_;
+    std::optional<Duration> delay_;
     EventLoop* loop_ = nullptr;
     CancelTarget* target_ = nullptr;
     Handle timer_;
@@ -81,8 +87,29 @@ template <class F>
 using timeout_value_t =
     coro_value_t<decltype(call_body(std::declval<F&>(), std::declval<Timeout&>()))>;
 
-// The deadline `delay` from now, later than every other one if that is out of range.
-ASYNCIO_API TimePoint deadline_in(Duration delay);
+// A scope around the body. `Given` is a reference to the scope, or what the scope is made from.
+template <class Given, TimeoutBody Body>
+Coro<timeout_value_t<Body>> run_in_timeout(Given given, Body body) {
+    using T = timeout_value_t<Body>;
+    std::conditional_t<std::is_reference_v<Given>, Given, Timeout> scope(given);
+    scope.enter();
+    std::exception_ptr error;
+    try {
+        if constexpr (std::is_void_v<T>) {
+            co_await call_body(body, scope);
+            scope.exit(nullptr);
+            co_return;
+        } else {
+            T result = co_await call_body(body, scope);
+            scope.exit(nullptr);
+            co_return std::forward<T>(result);
+        }
+    } catch (...) {
+        error = std::current_exception();
+    }
+    scope.exit(error);
+    std::rethrow_exception(std::move(error));
+}
 
 }  // namespace detail
 
@@ -105,46 +132,24 @@ ASYNCIO_API TimePoint deadline_in(Duration delay);
 /// deadline passes at the same time. Cost: a timer. Source: S148 to S161.
 template <detail::TimeoutBody Body>
 Coro<detail::timeout_value_t<Body>> timeout(Timeout& scope, Body body) {
-    using T = detail::timeout_value_t<Body>;
-    scope.enter();
-    std::exception_ptr error;
-    try {
-        if constexpr (std::is_void_v<T>) {
-            co_await detail::call_body(body, scope);
-            scope.exit(nullptr);
-            co_return;
-        } else {
-            T result = co_await detail::call_body(body, scope);
-            scope.exit(nullptr);
-            co_return std::forward<T>(result);
-        }
-    } catch (...) {
-        error = std::current_exception();
-    }
-    scope.exit(error);
-    std::rethrow_exception(std::move(error));
+    return detail::run_in_timeout<Timeout&>(scope, std::move(body));
 }
 
 /// Until a point in time on the loop's clock; without a value there is no deadline.
 template <detail::TimeoutBody Body>
 Coro<detail::timeout_value_t<Body>> timeout_at(std::optional<TimePoint> when, Body body) {
-    Timeout scope(when);
-    if constexpr (std::is_void_v<detail::timeout_value_t<Body>>) {
-        co_await timeout(scope, std::move(body));
-    } else {
-        co_return co_await timeout(scope, std::move(body));
-    }
+    return detail::run_in_timeout(when, std::move(body));
 }
 
-/// For at most `delay` from now. Raises also: ValueError for NaN.
+/// For at most `delay` from where it is awaited. Raises also: ValueError for NaN.
 template <class Rep, class Period, detail::TimeoutBody Body>
 Coro<detail::timeout_value_t<Body>> timeout(std::chrono::duration<Rep, Period> delay, Body body) {
-    return timeout_at(detail::deadline_in(detail::to_duration(delay)), std::move(body));
+    return detail::run_in_timeout(detail::to_duration(delay), std::move(body));
 }
 /// Seconds, as in Python.
 template <detail::TimeoutBody Body>
 Coro<detail::timeout_value_t<Body>> timeout(double seconds, Body body) {
-    return timeout_at(detail::deadline_in(detail::from_seconds(seconds)), std::move(body));
+    return detail::run_in_timeout(detail::from_seconds(seconds), std::move(body));
 }
 /// Without a deadline; `reschedule` can set one.
 template <detail::TimeoutBody Body>

@@ -36,7 +36,7 @@ Coro<awaited_t<A>> wait_for(A awaitable, std::optional<Duration> limit) {
         }
         co_return take_result<T>(std::move(future));
     }
-    Timeout scope(limit ? std::optional(deadline_in(*limit)) : std::nullopt);
+    Timeout scope = limit ? Timeout(*limit) : Timeout(std::nullopt);
     co_return co_await timeout(scope, [&awaitable] { return await_once(std::move(awaitable)); });
 }
 

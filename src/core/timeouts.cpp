@@ -13,7 +13,7 @@ const char* Timeout::name_of(State state) noexcept {
     return names[static_cast<std::size_t>(state)];
 }
 
-void Timeout::reschedule(std::optional<TimePoint> when) {
+void Timeout::check_active() const {
     if (state_ == State::created) {
         throw RuntimeError("Timeout has not been entered: reschedule it inside its scope");
     }
@@ -21,16 +21,23 @@ void Timeout::reschedule(std::optional<TimePoint> when) {
         throw RuntimeError(std::string("Cannot change state of ") + name_of(state_) +
                            " Timeout: its deadline has passed or its scope was left");
     }
+}
+
+void Timeout::reschedule(std::optional<TimePoint> when) {
+    check_active();
     timer_.cancel();
     timer_ = Handle();
     when_ = when;
-    if (!when) {
-        return;
+    if (when) {
+        arm(*when, loop_->time());
     }
-    if (*when <= loop_->time()) {
+}
+
+void Timeout::arm(TimePoint when, TimePoint now) {
+    if (when <= now) {
         timer_ = loop_->call_soon([this] { on_timeout(); });
     } else {
-        timer_ = loop_->call_at(*when, [this] { on_timeout(); });
+        timer_ = loop_->call_at(when, [this] { on_timeout(); });
     }
 }
 
@@ -46,7 +53,14 @@ void Timeout::enter() {
     target_ = &driver->cancel_target();
     cancelling_at_entry_ = target_->cancelling();
     state_ = State::active;
-    reschedule(when_);
+    if (!when_ && !delay_) {
+        return;
+    }
+    const TimePoint now = loop_->time();
+    if (delay_) {
+        when_ = now + *delay_;
+    }
+    arm(*when_, now);
 }
 
 void Timeout::on_timeout() {
@@ -93,9 +107,4 @@ std::string repr(const Timeout& timeout) {
     return text + ">";
 }
 
-namespace detail {
-
-TimePoint deadline_in(Duration delay) { return get_running_loop().time() + delay; }
-
-}  // namespace detail
 }  // namespace asyncio::inline v0

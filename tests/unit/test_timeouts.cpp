@@ -229,6 +229,20 @@ TEST_F(Timeouts, S161_the_task_is_not_cancelled_after_a_handled_timeout) {
     EXPECT_EQ(loop->run_until_complete(task), 5);
 }
 
+TEST_F(Timeouts, the_delay_counts_from_where_it_is_awaited) {
+    run([this]() -> Coro<void> {
+        auto later = asyncio::timeout(
+            2s, [](Timeout& scope) -> Coro<asyncio::TimePoint> { co_return scope.when().value(); });
+        Timeout kept(asyncio::Duration(3s));
+        EXPECT_FALSE(kept.when());
+        co_await asyncio::sleep(1h);
+        const auto now = loop->time();
+        EXPECT_EQ(co_await std::move(later), now + 2s);
+        co_await asyncio::timeout(kept, []() -> Coro<void> { co_return; });
+        EXPECT_EQ(kept.when(), now + 3s);
+    });
+}
+
 TEST_F(Timeouts, the_deadline_is_gone_after_the_scope) {
     run([this]() -> Coro<void> {
         co_await asyncio::timeout(1h, []() -> Coro<void> { co_return; });
