@@ -16,18 +16,17 @@ class TaskGroup;
 
 namespace detail {
 
+// Links the children of a group; their other link belongs to the future's callbacks.
+struct GroupLink : ListNode {};
+
 // The done callback of a group's child, and its place in the group's list.
 //
-// Invariant: `group` is set exactly while it is in the list. The callback lives in the child until
+// Invariant: `group_` is set exactly while it is in the list. The callback lives in the child until
 // that is done, so the child is alive as long as the link.
-class ASYNCIO_API GroupChild : public ListNode {
+class ASYNCIO_API GroupChild final : public DoneCallback, public GroupLink {
 public:
-    GroupChild(TaskGroup& group, const AnyFuture& task) noexcept;
-    // Takes over the other's place, so that the children stay in the order of their creation.
-    GroupChild(GroupChild&& other) noexcept;
-    GroupChild& operator=(GroupChild&&) = delete;
-
-    void operator()(const AnyFuture& task);
+    GroupChild(TaskGroup& group, FutureState& task) noexcept;
+    void call(FutureState& task) override;
 
 private:
     friend class asyncio::v0::TaskGroup;
@@ -112,7 +111,7 @@ private:
     }
     [[noreturn]] void refuse_child() const;
     void add(const AnyFuture& task);
-    void child_done(const AnyFuture& task);
+    void child_done(detail::FutureState& task);
     void abort();
     void cancel_parent();
     void throw_loop_break();
@@ -121,7 +120,7 @@ private:
     EventLoop* loop_ = nullptr;
     CancelTarget* parent_ = nullptr;
     AnyTask parent_task_;
-    detail::IntrusiveList<detail::GroupChild> children_;
+    detail::IntrusiveList<detail::GroupChild, detail::GroupLink> children_;
     std::vector<std::exception_ptr> errors_;
     std::exception_ptr loop_break_;
     Completion* completion_ = nullptr;

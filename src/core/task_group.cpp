@@ -9,25 +9,15 @@ namespace asyncio::inline v0 {
 
 namespace detail {
 
-GroupChild::GroupChild(TaskGroup& group, const AnyFuture& task) noexcept
-    : group_(&group), task_(&HandleAccess::state(task)) {
+GroupChild::GroupChild(TaskGroup& group, FutureState& task) noexcept
+    : group_(&group), task_(&task) {
+    context = copy_current_context();
     group.children_.push_back(*this);
 }
 
-GroupChild::GroupChild(GroupChild&& other) noexcept : group_(other.group_), task_(other.task_) {
-    if (other.linked()) {
-        prev = other.prev;
-        next = other.next;
-        prev->next = this;
-        next->prev = this;
-        other.next = nullptr;
-        other.group_ = nullptr;
-    }
-}
-
-void GroupChild::operator()(const AnyFuture& task) {
+void GroupChild::call(FutureState& task) {
     if (group_ != nullptr) {
-        unlink();
+        GroupLink::unlink();
         std::exchange(group_, nullptr)->child_done(task);
     }
 }
@@ -108,28 +98,27 @@ void TaskGroup::refuse_child() const {
 void TaskGroup::add(const AnyFuture& task) {
     // Through the loop even if an eager task is done already: a failure must not cancel the
     // creator in the middle of its step (gh-128550).
-    task.add_done_callback(detail::GroupChild(*this, task));
+    detail::FutureState& state = detail::HandleAccess::state(task);
+    state.add_callback(new detail::GroupChild(*this, state));
     if (aborting_ && !task.done()) {
         task.cancel();  // an eager task may have cancelled the group before it joined (gh-155418)
     }
 }
 
-void TaskGroup::child_done(const AnyFuture& task) {
+void TaskGroup::child_done(detail::FutureState& state) {
     if (completion_ != nullptr && children_.empty() && !completion_->done()) {
         completion_->set_result();
     }
-    if (task.cancelled()) {
+    if (!state.failed()) {
         return;
     }
-    const std::exception_ptr error = task.exception();
-    if (error == nullptr) {
-        return;
-    }
+    const std::exception_ptr error = state.exception();
     errors_.push_back(error);
     if (loop_break_ == nullptr && detail::classify(error) == detail::ExceptionClass::loop_break) {
         loop_break_ = error;
     }
     if (parent_ == nullptr || (parent_task_ && parent_task_.done())) {
+        const auto task = detail::HandleAccess::make<AnyFuture>(&state);
         ErrorContext context;
         context.message = repr(task) + " has errored out but its parent task " +
                           (parent_task_ ? repr(parent_task_) + " " : "") + "is already completed";
