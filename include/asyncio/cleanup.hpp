@@ -14,9 +14,17 @@ namespace asyncio::inline v0 {
 namespace detail {
 
 template <class F>
-concept CoroBody = std::invocable<F&> && CoroLike<std::invoke_result_t<F&>>;
+concept CleanupPart = std::invocable<F&> && CoroLike<std::invoke_result_t<F&>>;
+
 template <class F>
-using body_value_t = coro_value_t<std::invoke_result_t<F&>>;
+auto call_part(F& part) {
+    static_assert(CleanupPart<F>,
+                  "finally takes a body and a clean-up, both functions that return a coroutine, "
+                  "such as [&]() -> asyncio::Coro<> { ... }");
+    return to_coro(std::invoke(part));
+}
+template <class F>
+using part_value_t = coro_value_t<decltype(call_part(std::declval<F&>()))>;
 
 }  // namespace detail
 
@@ -74,23 +82,23 @@ auto settle(A&& awaiter) {
 ///
 /// Cancel safety: a cancellation interrupts the body, and then the clean-up runs undisturbed; one
 /// that comes during the clean-up interrupts that. Cost: a coroutine.
-template <detail::CoroBody Body, detail::CoroBody Cleanup>
-Coro<detail::body_value_t<Body>> finally(Body body, Cleanup cleanup) {
-    static_assert(std::is_void_v<detail::body_value_t<Cleanup>>,
+template <class Body, class Cleanup>
+Coro<detail::part_value_t<Body>> finally(Body body, Cleanup cleanup) {
+    static_assert(std::is_void_v<detail::part_value_t<Cleanup>>,
                   "the clean-up of finally() returns nothing: let it be a Coro<void>");
-    using T = detail::body_value_t<Body>;
+    using T = detail::part_value_t<Body>;
     std::optional<detail::Stored<T>> value;
     std::exception_ptr error;
     try {
         if constexpr (std::is_void_v<T>) {
-            co_await detail::to_coro(std::invoke(body));
+            co_await detail::call_part(body);
         } else {
-            value.emplace(co_await detail::to_coro(std::invoke(body)));
+            value.emplace(co_await detail::call_part(body));
         }
     } catch (...) {
         error = std::current_exception();
     }
-    co_await detail::to_coro(std::invoke(cleanup));
+    co_await detail::call_part(cleanup);
     if (error != nullptr) {
         std::rethrow_exception(std::move(error));
     }

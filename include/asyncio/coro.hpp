@@ -13,6 +13,8 @@
 namespace asyncio::inline v0 {
 
 template <class T>
+class AsyncGenerator;
+template <class T>
 class Coro;
 
 namespace detail {
@@ -122,6 +124,10 @@ template <class A>
 concept AsCoro = requires(A&& source) { std::forward<A>(source).as_coro(); };
 
 template <class A>
+inline constexpr bool is_async_generator = false;
+template <class T>
+inline constexpr bool is_async_generator<AsyncGenerator<T>> = true;
+template <class A>
 inline constexpr bool is_coro = false;
 template <class T>
 inline constexpr bool is_coro<Coro<T>> = true;
@@ -156,8 +162,12 @@ struct PromiseBase : Frame {
             return make_awaiter(std::forward<A>(awaitable));
         } else if constexpr (AsCoro<std::remove_cvref_t<A>> && std::is_lvalue_reference_v<A>) {
             static_assert(sizeof(A) == 0,
-                          "what sleep() and the socket operations return is awaited once: await it "
-                          "where it is called, or give it away with std::move");
+                          "what this operation returned is awaited once: await it where it is "
+                          "called, or give it away with std::move");
+        } else if constexpr (is_async_generator<std::remove_cvref_t<A>>) {
+            static_assert(sizeof(A) == 0,
+                          "a generator gives many values: while (auto value = co_await "
+                          "generator.next()) { ... }");
         } else {
             static_assert(HasMakeAwaiter<A>,
                           "this type cannot be awaited here: co_await takes Coro, Task, Future and "
@@ -165,6 +175,14 @@ struct PromiseBase : Frame {
                           "operation instead");
             return make_awaiter(std::forward<A>(awaitable));
         }
+    }
+
+    template <class U>
+    InitialAwaiter yield_value(U&&) noexcept {
+        static_assert(sizeof(U) == 0,
+                      "a Coro<T> has one result, which co_return gives: a coroutine that yields "
+                      "values is an asyncio::AsyncGenerator<T>");
+        return {};
     }
 };
 

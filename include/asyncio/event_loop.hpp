@@ -67,6 +67,22 @@ struct ErrorContext {
 };
 
 using ExceptionHandler = std::function<void(EventLoop&, const ErrorContext&)>;
+
+namespace detail {
+
+template <class F>
+constexpr void check_exception_handler() {
+    static_assert(std::is_assignable_v<ExceptionHandler&, F>,
+                  "an exception handler is called as handler(EventLoop&, const ErrorContext&)");
+    if constexpr (std::invocable<F, EventLoop&, const ErrorContext&>) {
+        static_assert(!CoroLike<std::invoke_result_t<F, EventLoop&, const ErrorContext&>>,
+                      "an exception handler that is a coroutine would never run: call "
+                      "create_task() in it");
+    }
+}
+
+}  // namespace detail
+
 /// Called for every new task, to set defaults in its options. May throw to refuse the task.
 using TaskFactory = std::function<void(EventLoop&, TaskOptions&)>;
 
@@ -236,8 +252,11 @@ public:
 
     // ---- errors and debugging
 
-    void set_exception_handler(ExceptionHandler handler) {
-        exception_handler_ = std::move(handler);
+    /// `handler(loop, context)` is told of every error that nobody else could be; null: the log is.
+    template <class F>
+    void set_exception_handler(F&& handler) {
+        detail::check_exception_handler<F&>();
+        exception_handler_ = std::forward<F>(handler);
     }
     const ExceptionHandler& get_exception_handler() const noexcept { return exception_handler_; }
     /// Writes the report to the log.

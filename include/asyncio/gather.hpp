@@ -348,4 +348,15 @@ auto gather(return_exceptions_t, Range&& range,
     return detail::gather_range<true>(here, std::forward<Range>(range));
 }
 
+// Says what is wrong with arguments that none of the forms above takes.
+template <class First, class... Rest>
+    requires(!std::same_as<std::remove_cvref_t<First>, return_exceptions_t> &&
+             !detail::GatherableRange<First> &&
+             !(detail::Gatherable<First> && ... && detail::Gatherable<Rest>))
+void gather(First&&, Rest&&...) {
+    static_assert(sizeof(First) == 0,
+                  "gather takes coroutines, tasks and futures, or one range of them; behind "
+                  "asyncio::return_exceptions, if their errors are to be values");
+}
+
 }  // namespace asyncio::inline v0

@@ -14,19 +14,21 @@ namespace asyncio::inline v0 {
 /// The deadline of a `timeout` scope. The body gets it, to look at it and to move it.
 ///
 /// Invariants:
-///  1. `timer_` is scheduled exactly while the scope is active and has a deadline.
+///  1. The timer is armed, or queued if it is due, exactly while the scope is active and has a
+///     deadline.
 ///  2. `target_` is set from `enter` to `exit`.
 ///
 /// Thread safety: loop thread only. Source: S148 to S161.
-class ASYNCIO_API Timeout {
+class ASYNCIO_API Timeout : private detail::TimerNode {
 public:
     /// A scope that ends at `when` on the loop's clock; without a value it never does.
-    explicit Timeout(std::optional<TimePoint> when) noexcept : when_(when) {}
+    explicit Timeout(std::optional<TimePoint> when) noexcept
+        : TimerNode(&Timeout::expire), when_(when) {}
     /// A scope that ends `delay` after it is entered; it has no deadline before.
-    explicit Timeout(Duration delay) noexcept : delay_(delay) {}
+    explicit Timeout(Duration delay) noexcept : TimerNode(&Timeout::expire), delay_(delay) {}
     Timeout(const Timeout&) = delete;
     Timeout& operator=(const Timeout&) = delete;
-    ~Timeout() { timer_.cancel(); }
+    ~Timeout() { disarm(); }
 
     /// The deadline, if there is one.
     std::optional<TimePoint> when() const noexcept { return when_; }
@@ -52,13 +54,13 @@ private:
     static const char* name_of(State state) noexcept;
     void check_active() const;
     void arm(TimePoint when, TimePoint now);
-    void on_timeout();
+    void disarm() noexcept;
+    static void expire(Runnable& self, Turn turn);
 
     std::optional<TimePoint> when_;
     std::optional<Duration> delay_;
     EventLoop* loop_ = nullptr;
     CancelTarget* target_ = nullptr;
-    Handle timer_;
     int cancelling_at_entry_ = 0;
     State state_ = State::created;
 };

@@ -125,6 +125,13 @@ Coro<WaitResult<F>> wait(std::vector<F> futures, WaitOptions options = {}) {
     co_return result;
 }
 
+template <class T>
+void wait(const std::vector<Coro<T>>&, WaitOptions = {}) {
+    static_assert(sizeof(T) == 0,
+                  "wait() takes tasks and futures, so that you know which of them are done: make "
+                  "tasks of the coroutines with create_task()");
+}
+
 // ---- as_completed
 
 namespace detail {

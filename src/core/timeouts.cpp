@@ -25,8 +25,7 @@ void Timeout::check_active() const {
 
 void Timeout::reschedule(std::optional<TimePoint> when) {
     check_active();
-    timer_.cancel();
-    timer_ = Handle();
+    disarm();
     when_ = when;
     if (when) {
         arm(*when, loop_->time());
@@ -35,9 +34,19 @@ void Timeout::reschedule(std::optional<TimePoint> when) {
 
 void Timeout::arm(TimePoint when, TimePoint now) {
     if (when <= now) {
-        timer_ = loop_->call_soon([this] { on_timeout(); });
-    } else {
-        timer_ = loop_->call_at(when, [this] { on_timeout(); });
+        loop_->call_soon(*this);
+        return;
+    }
+    detail::TimerHeap& timers = detail::LoopAccess::timers(*loop_);
+    timers.reserve_one();
+    timers.push(when, *this);
+}
+
+void Timeout::disarm() noexcept {
+    if (armed()) {
+        detail::LoopAccess::timers(*loop_).remove(*this);
+    } else if (linked()) {
+        unlink();
     }
 }
 
@@ -63,15 +72,16 @@ void Timeout::enter() {
     arm(*when_, now);
 }
 
-void Timeout::on_timeout() {
-    timer_ = Handle();
-    state_ = State::expiring;
-    target_->cancel(CancelMessage());
+void Timeout::expire(Runnable& self, Turn turn) {
+    auto& timeout = static_cast<Timeout&>(self);
+    if (turn == Turn::run) {
+        timeout.state_ = State::expiring;
+        timeout.target_->cancel(CancelMessage());
+    }
 }
 
 void Timeout::exit(const std::exception_ptr& error) {
-    timer_.cancel();
-    timer_ = Handle();
+    disarm();
     CancelTarget* const target = std::exchange(target_, nullptr);
     if (state_ == State::active) {
         state_ = State::finished;

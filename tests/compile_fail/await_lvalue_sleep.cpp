@@ -1,4 +1,4 @@
-// expect: what sleep\(\) and the socket operations return is awaited once
+// expect: what this operation returned is awaited once
 // A second await would find the timer gone, and not sleep.
 
 #include <asyncio/asyncio.hpp>

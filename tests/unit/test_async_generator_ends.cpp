@@ -41,7 +41,7 @@ TEST_F(AsyncGenerators, S325_an_error_of_that_task_is_reported) {
     EXPECT_TRUE(asyncio::is_exception<Boom>(reports[0].exception));
 }
 
-TEST_F(AsyncGenerators, S325_one_that_another_thread_drops_is_closed_on_its_loop) {
+TEST_F(AsyncGenerators, S325_B38_one_that_another_thread_drops_is_closed_on_its_loop) {
     run([this]() -> Coro<void> {
         std::optional<AsyncGenerator<int>> generator(careful());
         co_await generator->next();
@@ -118,7 +118,7 @@ TEST_F(AsyncGenerators, S322_S323_all_that_were_begun_are_closed_at_once) {
     EXPECT_EQ(notes, "one closing two closing one closed two closed ");
 }
 
-TEST_F(AsyncGenerators, S323_errors_are_reported_each_and_do_not_end_the_shutdown) {
+TEST_F(AsyncGenerators, S323_B38_errors_are_reported_each_and_do_not_end_the_shutdown) {
     struct NoStandardException {};
     auto one = fails_to_close();
     auto two = []() -> AsyncGenerator<int> {

@@ -228,7 +228,7 @@ TEST_F(AsyncGenerators, one_that_yields_instead_of_ending_is_told) {
     });
 }
 
-TEST_F(AsyncGenerators, S147_closing_one_whose_scope_is_a_task_group_is_no_failure) {
+TEST_F(AsyncGenerators, S147_B22_closing_one_whose_scope_is_a_task_group_is_no_failure) {
     run([this]() -> Coro<void> {
         auto generator = [](AsyncGenerators& test) -> AsyncGenerator<int> {
             asyncio::TaskGroup group;
