@@ -79,6 +79,11 @@ protected:
             ++refused_;
         }
     }
+    Coro<void> get_late(int count) {
+        const Alive counted;
+        co_await asyncio::sleep(1s);
+        co_await get(count);
+    }
     Coro<void> get_before(asyncio::Duration limit) {
         const Alive counted;
         try {
@@ -144,6 +149,34 @@ protected:
     std::size_t joining_ = 0;
 };
 
+// More of them than there are items, or room: a wake-up that was lost is not made up for.
+class GettersScenario : public QueueScenario<asyncio::Queue<Item>> {
+public:
+    std::vector<Coro<void>> roles() override {
+        std::vector<Coro<void>> made;
+        for (int i = 0; i < 5; ++i) {
+            made.push_back(get(1));
+        }
+        made.push_back(put(2, 1s));
+        made.push_back(put(1, 1s));
+        return made;
+    }
+};
+
+class PuttersScenario : public QueueScenario<asyncio::Queue<Item>> {
+public:
+    std::vector<Coro<void>> roles() override {
+        std::vector<Coro<void>> made;
+        for (int i = 0; i < 7; ++i) {
+            made.push_back(put(1, 0s));
+        }
+        for (int i = 0; i < 2; ++i) {
+            made.push_back(get_late(1));
+        }
+        return made;
+    }
+};
+
 // The queue is shut down while others wait for it.
 class ShutdownScenario : public QueueScenario<asyncio::Queue<Item>> {
 public:
@@ -153,8 +186,8 @@ public:
         made.push_back(put(2, 0s));
         made.push_back(join());
         made.push_back(shut_down());
-        made.push_back(get_late());
-        made.push_back(get_late());
+        made.push_back(get_late(5));
+        made.push_back(get_late(5));
         made.push_back(put(1, 3s));
         return made;
     }
@@ -167,11 +200,6 @@ private:
         queue_.shutdown();
         EXPECT_EQ(queue_.statistics().putters_waiting, 0U);
         mark();
-    }
-    Coro<void> get_late() {
-        const Alive counted;
-        co_await asyncio::sleep(1s);
-        co_await get(5);
     }
 };
 
@@ -220,6 +248,8 @@ INSTANTIATE_TEST_SUITE_P(
         NamedScenario{"LifoQueue", make_scenario<QueueScenario<asyncio::LifoQueue<Item>>>},
         NamedScenario{"PriorityQueue",
                       make_scenario<QueueScenario<asyncio::PriorityQueue<Item, BySize>>>},
+        NamedScenario{"Getters", make_scenario<GettersScenario>},
+        NamedScenario{"Putters", make_scenario<PuttersScenario>},
         NamedScenario{"Shutdown", make_scenario<ShutdownScenario>},
         NamedScenario{"ShutdownOfGetters", make_scenario<ShutdownOfGettersScenario>}),
     name_of_scenario);

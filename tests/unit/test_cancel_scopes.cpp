@@ -272,7 +272,8 @@ public:
         made.push_back(expect_all_done(children_of_children));
         made.push_back(expect_restored(
             [] { return asyncio::timeout(1s, [] { return expect_all_done(some_children); }); }));
-        made.push_back(ended_by_a_child());
+        made.push_back(ended_by_a_child(3s));
+        made.push_back(ended_by_a_child(0s));
         return made;
     }
 
@@ -294,16 +295,17 @@ private:
         }));
         co_return;
     }
-    // After the group has ended itself, a cancellation from outside still counts.
-    static Coro<void> ended_by_a_child() {
+    // After the group has ended itself, a cancellation from outside still counts: while the body
+    // runs, and while the scope waits for the children.
+    static Coro<void> ended_by_a_child(Duration body) {
         const Alive counted;
-        co_await asyncio::task_group([](asyncio::TaskGroup& group) -> Coro<void> {
+        co_await asyncio::task_group([body](asyncio::TaskGroup& group) -> Coro<void> {
             group.create_task(end_slowly, 2s);
             group.create_task([&group]() -> Coro<void> {
                 co_await asyncio::sleep(1s);
                 group.cancel();
             });
-            co_await asyncio::sleep(3s);
+            co_await asyncio::sleep(body);
         });
         co_await give_way(1);
     }
