@@ -43,9 +43,15 @@ private:
 class ASYNCIO_API LoopBound {
 protected:
     // Raises: RuntimeError if an earlier one belongs to another loop.
-    void bind_to_loop(const char* type_name);
+    void bind_to_loop(const char* type_name) {
+        if (loop_ != thread_state.running_loop) [[unlikely]] {
+            bind_to_running_loop(type_name);
+        }
+    }
 
 private:
+    void bind_to_running_loop(const char* type_name);
+
     const EventLoop* loop_ = nullptr;
 };
 
@@ -82,14 +88,25 @@ private:
 
 namespace detail {
 
+// A guard that was never there is the one mistake here that the compiler does not see.
+ASYNCIO_API void report_scope_never_awaited() noexcept;
+
 // Acquires, and gives a guard.
 template <class Primitive>
 class [[nodiscard("nothing is acquired until this is awaited")]] Scoped final {
 public:
     explicit Scoped(Primitive& primitive) noexcept : primitive_(primitive), acquire_(primitive) {}
+    ~Scoped() {
+        if (!used_) [[unlikely]] {
+            report_scope_never_awaited();
+        }
+    }
 
     friend Scoped&& make_awaiter(Scoped&& scoped) noexcept { return std::move(scoped); }
-    bool await_ready() noexcept { return acquire_.await_ready(); }
+    bool await_ready() noexcept {
+        used_ = true;
+        return acquire_.await_ready();
+    }
     template <std::derived_from<Frame> P>
     void await_suspend(std::coroutine_handle<P> handle) {
         acquire_.await_suspend(handle);
@@ -98,9 +115,12 @@ public:
         acquire_.await_resume();
         return Guard<Primitive>(primitive_);
     }
-    Coro<Guard<Primitive>> as_coro() && { return run(primitive_); }
-    operator Coro<Guard<Primitive>>() && {  // NOLINT(google-explicit-constructor)
+    Coro<Guard<Primitive>> as_coro() && {
+        used_ = true;
         return run(primitive_);
+    }
+    operator Coro<Guard<Primitive>>() && {  // NOLINT(google-explicit-constructor)
+        return std::move(*this).as_coro();
     }
 
 private:
@@ -110,6 +130,7 @@ private:
 
     Primitive& primitive_;
     typename Primitive::Acquire acquire_;
+    bool used_ = false;
 };
 
 }  // namespace detail

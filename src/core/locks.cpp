@@ -1,6 +1,7 @@
 // Lock, Event, Condition, Semaphore and Barrier. Follow CPython's asyncio/locks.py.
 #include <asyncio/event_loop.hpp>
 #include <asyncio/locks.hpp>
+#include <asyncio/log.hpp>
 
 #include <algorithm>
 
@@ -17,11 +18,16 @@ bool LineWaiter::cancel(const CancelMessage& message) {
     return Waiter::cancel(message);
 }
 
-void LoopBound::bind_to_loop(const char* type_name) {
-    const EventLoop& loop = Driver::current().loop();
+void report_scope_never_awaited() noexcept {
+    log(LogLevel::warning,
+        "RuntimeWarning: scoped() was never awaited, so nothing was acquired: write "
+        "auto guard = co_await lock.scoped()");
+}
+
+void LoopBound::bind_to_running_loop(const char* type_name) {
     if (loop_ == nullptr) {
-        loop_ = &loop;
-    } else if (loop_ != &loop) {
+        loop_ = thread_state.running_loop;
+    } else {
         throw RuntimeError(std::string("this ") + type_name +
                            " is bound to a different event loop: tasks of one loop have waited "
                            "for it, so it cannot serve another");

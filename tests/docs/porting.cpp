@@ -15,7 +15,8 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using asyncio::CancelledError, asyncio::Coro, asyncio::EventLoop, asyncio::ExceptionGroup;
+using asyncio::AsyncGenerator, asyncio::CancelledError, asyncio::Coro, asyncio::EventLoop,
+    asyncio::ExceptionGroup;
 using asyncio::Task, asyncio::TaskGroup, asyncio::TimeoutError;
 
 namespace porting {
@@ -153,9 +154,26 @@ struct CleanUp {
     ~CleanUp() { clean_up(); }
 };
 
-Coro<void> finally() {
+Coro<void> cleaning_up() {
     const CleanUp at_the_end;
-    co_await work();
+    co_await asyncio::finally(work, [] { return log_out("user"); });
+}
+
+// ---- Asynchronous generators
+
+AsyncGenerator<int> ticker() {
+    for (int i = 0; i < 3; ++i) {
+        co_await asyncio::sleep(1s);
+        co_yield i;
+    }
+}
+
+Coro<void> generators() {
+    auto ticks = ticker();
+    while (const auto i = co_await ticks.next()) use(*i);
+    use(co_await ticks.next());
+    co_await ticks.aclose();
+    co_await asyncio::get_running_loop().shutdown_asyncgens();
 }
 
 // ---- Task groups
@@ -172,10 +190,8 @@ Coro<void> groups() {
     });
     try {
         co_await work();
-    } catch (const ExceptionGroup& group) {
-        const auto [timeouts, rest] = group.split<TimeoutError>();
-        if (timeouts) handle_error(timeouts);
-        if (rest) std::rethrow_exception(rest);
+    } catch (...) {
+        asyncio::except_star([](const TimeoutError& error) { std::puts(error.what()); });
     }
 }
 
@@ -188,6 +204,7 @@ void exception_groups(const ExceptionGroup& group, std::exception_ptr a, std::ex
     throw ExceptionGroup("two errors", {a, b});
     use(group.message(), group.exceptions());
     if (const auto only = group.subgroup<TimeoutError>()) handle_error(only);
+    const auto [timeouts, others] = group.split<TimeoutError>();
     const auto [matching, rest] = group.split(
         [](const std::exception_ptr& error) { return asyncio::is_exception<TimeoutError>(error); });
 }
@@ -433,16 +450,11 @@ Coro<void> order() {
 }
 
 Coro<void> handler_that_awaits() {
-    std::exception_ptr error;
-    try {
-        co_await work();
-    } catch (...) {
-        error = std::current_exception();
+    const auto outcome = co_await asyncio::settle(work());
+    if (!outcome) {
+        co_await log_out("user");
     }
-    co_await log_out("user");
-    if (error) {
-        std::rethrow_exception(error);
-    }
+    outcome.value();
 }
 
 Coro<void> greet(const std::string& name) {

@@ -453,4 +453,17 @@ TEST_F(Barriers, S242_abort_throws_all_out_until_reset) {
                      "BrokenBarrierError: Barrier aborted: reset() makes it usable again 1 0 ");
 }
 
+TEST_F(Locks, a_scope_that_is_not_awaited_is_reported) {
+    run([]() -> Coro<void> {
+        asyncio::Lock lock;
+        const auto guard = lock.scoped();
+        EXPECT_FALSE(lock.locked());
+        const auto task = asyncio::create_task(lock.scoped());
+        co_await task;
+    });
+    const auto lines = captured.take();
+    ASSERT_EQ(lines.size(), 1U);
+    EXPECT_NE(lines[0].find("scoped() was never awaited"), std::string::npos) << lines[0];
+}
+
 }  // namespace
