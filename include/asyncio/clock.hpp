@@ -43,6 +43,12 @@ constexpr Duration clamped(Duration delay) noexcept {
     return delay > duration_max ? duration_max : delay < -duration_max ? -duration_max : delay;
 }
 
+// The end of time, where a virtual clock can get, if it is before that.
+constexpr TimePoint later(TimePoint when, Duration delay) noexcept {
+    return delay > Duration::zero() && when > TimePoint::max() - delay ? TimePoint::max()
+                                                                       : when + delay;
+}
+
 // Converts any duration without overflow: one that exceeds the range of nanoseconds is clamped.
 template <class Rep, class Period>
 Duration to_duration(std::chrono::duration<Rep, Period> delay) {

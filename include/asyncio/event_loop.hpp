@@ -189,14 +189,14 @@ public:
     template <class Rep, class Period, std::invocable F>
     TimerHandle call_later(std::chrono::duration<Rep, Period> delay, F callback,
                            std::source_location here = std::source_location::current()) {
-        const TimePoint when = time() + detail::to_duration(delay);
+        const TimePoint when = detail::later(time(), detail::to_duration(delay));
         return schedule_at(when, std::move(callback), here, nullptr);
     }
     template <class Rep, class Period, std::invocable F>
     TimerHandle call_later(std::chrono::duration<Rep, Period> delay, F callback,
                            const Context& context,
                            std::source_location here = std::source_location::current()) {
-        const TimePoint when = time() + detail::to_duration(delay);
+        const TimePoint when = detail::later(time(), detail::to_duration(delay));
         return schedule_at(when, std::move(callback), here, &context);
     }
     /// Seconds, as in Python.

@@ -23,7 +23,7 @@ void SleepTimer::make_room() { LoopAccess::timers(*thread_state.running_loop).re
 
 void SleepTimer::arm(Duration delay) noexcept {
     EventLoop& loop = driver()->loop();
-    LoopAccess::timers(loop).push(loop.time() + delay, *this);
+    LoopAccess::timers(loop).push(later(loop.time(), delay), *this);
 }
 
 void SleepTimer::disarm() noexcept {

@@ -67,7 +67,7 @@ void Timeout::enter() {
     }
     const TimePoint now = loop_->time();
     if (delay_) {
-        when_ = now + *delay_;
+        when_ = detail::later(now, *delay_);
     }
     arm(*when_, now);
 }

@@ -3,6 +3,17 @@
 
 namespace conformance {
 
+namespace {
+
+std::optional<asyncio::TimePoint> deadline(const Json& delay) {
+    if (delay.is_null()) {
+        return std::nullopt;
+    }
+    return asyncio::detail::deadline_in(asyncio::detail::from_seconds(delay.get<double>()));
+}
+
+}  // namespace
+
 asyncio::Coro<Flow> Program::do_task_group(const Json& statement) {
     const auto variable = statement[1].get<std::string>();
     const auto group = std::make_shared<asyncio::TaskGroup>();
@@ -31,11 +42,7 @@ void Program::do_group_spawn(const Json& statement) {
 
 asyncio::Coro<Flow> Program::do_timeout(const Json& statement) {
     const auto variable = statement[1].get<std::string>();
-    std::optional<asyncio::TimePoint> when;
-    if (!statement[2].is_null()) {
-        when = asyncio::get_running_loop().time() +
-               asyncio::detail::from_seconds(statement[2].get<double>());
-    }
+    const std::optional<asyncio::TimePoint> when = deadline(statement[2]);
     const auto scope = std::make_shared<asyncio::Timeout>(when);
     Flow flow;
     std::exception_ptr error;
@@ -60,11 +67,7 @@ void Program::do_reschedule(const Json& statement) {
         return;
     }
     const auto scope = std::get<std::shared_ptr<asyncio::Timeout>>(*found);
-    std::optional<asyncio::TimePoint> when;
-    if (!statement[2].is_null()) {
-        when = asyncio::get_running_loop().time() +
-               asyncio::detail::from_seconds(statement[2].get<double>());
-    }
+    const std::optional<asyncio::TimePoint> when = deadline(statement[2]);
     scope->reschedule(when);
     log("reschedule " + statement[1].get<std::string>());
 }

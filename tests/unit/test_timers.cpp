@@ -407,4 +407,21 @@ TEST_F(TimerTest, S035_not_a_number_is_no_delay) {
     EXPECT_THROW(loop->run_until_complete(sleeps()), asyncio::ValueError);
 }
 
+// Each of them is a hundred years, and the clock counts less than three hundred.
+TEST_F(TimerTest, S035_delays_that_lead_beyond_the_end_of_time_end_there) {
+    std::string order;
+    const auto sleeps = [&order](char name) -> Coro<void> {
+        for (int i = 0; i < 4; ++i) {
+            co_await asyncio::sleep(1e300);
+            order += name;
+        }
+    };
+    const auto a = loop->create_task(sleeps('a'));
+    loop->run_until_complete(sleeps('b'));
+    EXPECT_EQ(order, "abababab");
+    loop->call_later(1e300, [&order] { order += 'c'; });
+    loop->run_until_complete(asyncio::timeout(1e300, [&]() -> Coro<void> { return sleeps('d'); }));
+    EXPECT_EQ(clock.now(), TimePoint::max());
+}
+
 }  // namespace
