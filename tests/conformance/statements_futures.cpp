@@ -55,17 +55,26 @@ void Program::do_handle_cancel(const Json& statement) {
 
 // ---- combinators
 
-// Unset variables are left out; a coroutine becomes a task, as gather would make it.
+// Unset variables are left out; a coroutine becomes a task, as gather would make it. That may start
+// at once and set variables, so all of them are looked up before.
 std::vector<asyncio::Future<Value>> Program::futures(const Json& targets) {
-    std::vector<asyncio::Future<Value>> found;
+    std::vector<std::variant<asyncio::Future<Value>, asyncio::Coro<Value>>> found;
     for (const Json& target : targets) {
         if (is_coroutine(target)) {
-            found.push_back(asyncio::create_task(coro(target["coro"].get<std::string>())));
+            found.emplace_back(coro(target["coro"].get<std::string>()));
         } else if (const Variable* const variable = find(target)) {
-            found.push_back(std::get<asyncio::Future<Value>>(*variable));
+            found.emplace_back(std::get<asyncio::Future<Value>>(*variable));
         }
     }
-    return found;
+    std::vector<asyncio::Future<Value>> made;
+    for (auto& each : found) {
+        made.push_back(std::visit(
+            [](auto& awaitable) {
+                return asyncio::Future<Value>(asyncio::ensure_future(std::move(awaitable)));
+            },
+            each));
+    }
+    return made;
 }
 
 std::vector<asyncio::Coro<Value>> Program::coroutines(const Json& targets) {
