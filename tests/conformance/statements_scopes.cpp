@@ -9,7 +9,8 @@ std::optional<asyncio::TimePoint> deadline(const Json& delay) {
     if (delay.is_null()) {
         return std::nullopt;
     }
-    return asyncio::detail::deadline_in(asyncio::detail::from_seconds(delay.get<double>()));
+    return asyncio::detail::later(asyncio::get_running_loop().time(),
+                                  asyncio::detail::from_seconds(delay.get<double>()));
 }
 
 }  // namespace

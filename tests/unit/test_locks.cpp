@@ -458,8 +458,9 @@ TEST_F(Locks, a_scope_that_is_not_awaited_is_reported) {
         asyncio::Lock lock;
         const auto guard = lock.scoped();
         EXPECT_FALSE(lock.locked());
-        const auto task = asyncio::create_task(lock.scoped());
-        co_await task;
+        auto task = asyncio::create_task(lock.scoped());
+        const auto held = co_await std::move(task);
+        EXPECT_TRUE(lock.locked());
     });
     const auto lines = captured.take();
     ASSERT_EQ(lines.size(), 1U);
