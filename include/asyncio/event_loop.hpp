@@ -116,8 +116,8 @@ ASYNCIO_API EventLoop* get_running_loop_or_null() noexcept;
 /// One iteration: (1) calls of other threads join the ready queue; (2) poll, for as long as nothing
 /// is ready and no timer is due; (3) finished I/O joins the queue, then due timers in the order of
 /// their deadlines; (4) what is in the queue at this moment runs, in order. While work is ready,
-/// (2) and (3) are skipped for at most 64 iterations and 50 us, except on a virtual clock and in
-/// debug mode.
+/// (2) and (3) are skipped for at most 64 iterations and 50 us (the time is looked at in every
+/// fourth), except on a virtual clock and in debug mode.
 ///
 /// Invariants:
 ///  1. Everything scheduled is in `ready_`, in a future's list of callbacks, in `scheduled_`, or
@@ -395,6 +395,8 @@ private:
     std::optional<Duration> poll_timeout(std::optional<Duration> limit) const;
     void expire_timers();
     void run_ready();
+    // Called in a handler. Throws the exception again if it is a LoopBreak.
+    void report_escaped_exception();
     void run_timed(Runnable& runnable);
     void drain_intake();
     // Has `on_interrupt_` called in the next iteration. Async-signal-safe.

@@ -73,61 +73,69 @@ protected:
 // goes to the end of the line again. That is decided before its coroutine is resumed, by a stand-in
 // for a coroutine that would look again: the innermost frame of the task, but part of the awaiter.
 //
-// Invariant: `stand_in_` begins as coroutine frames do, with the functions that resume and destroy
-// it, followed by the promise.
+// Invariants:
+//  1. `stand_in_` is alive from the suspension on, and only then; `waiting_` until the coroutine
+//     is resumed.
+//  2. It begins as coroutine frames do, with the functions that resume and destroy it, followed by
+//     the promise.
 class ASYNCIO_API QueueCore::Place : public LineWaiter {
 public:
-    Place(QueueCore& core, Line& line, std::source_location function) noexcept
-        : core_(core), line_(line), stand_in_(*this) {
-        stand_in_.frame.function = function;
-        stand_in_.frame.at = function;
-    }
+    Place(QueueCore& core, Line QueueCore::* line, std::source_location function) noexcept
+        : core_(core), line_(line), function_(function) {}
+
     template <std::derived_from<Frame> P>
     void await_suspend(std::coroutine_handle<P> handle) {
         core_.bind_to_loop("Queue");
-        stand_in_.frame.caller = &handle.promise();
+        std::construct_at(&stand_in_, *this, handle.promise());
+        waiting_ = true;
         stand_in_line();
     }
 
 protected:
     ~Place() {
-        if (thread_state.destroyed == &stand_in_.frame) [[unlikely]] {
+        if (waiting_ && thread_state.destroyed == &stand_in_.frame) [[unlikely]] {
             thread_state.destroyed = nullptr;
         }
     }
 
-    // Throws if the wait was interrupted. A wake-up that it cannot use goes to the next in line.
+    // Throws if there was a wait and it was interrupted.
     void waited() {
-        try {
-            resumed();
-        } catch (...) {
-            if (!must_wait() && !cancelled()) {
-                wake_next(line_);
-            }
-            throw;
+        if (waiting_) {
+            end_wait();
         }
     }
 
+    QueueCore& core_;
+
 private:
     struct StandIn {
-        explicit StandIn(Place& place) noexcept : place(place) {}
+        StandIn(Place& place, Frame& caller) noexcept : place(place) {
+            frame.caller = &caller;
+            frame.function = place.function_;
+            frame.at = place.function_;
+        }
         void (*resume)(StandIn*) noexcept = &Place::look_again;
         void (*destroy)(StandIn*) noexcept = [](StandIn*) noexcept {};
         Frame frame;
         Place& place;
     };
+    static_assert(std::is_trivially_destructible_v<StandIn>);
     static void look_again(StandIn* self) noexcept;
 
     virtual bool must_wait() const noexcept = 0;
     void on_cancel() noexcept final { unlink(); }
     void stand_in_line() noexcept {
-        line_.push_back(*this);
+        (core_.*line_).push_back(*this);
         suspend(std::coroutine_handle<Frame>::from_promise(stand_in_.frame), WaitKind::primitive);
     }
+    void end_wait();
 
-    QueueCore& core_;
-    Line& line_;
-    StandIn stand_in_;
+    Line QueueCore::* line_;
+    std::source_location function_;
+    bool waiting_ = false;
+    union {
+        StandIn stand_in_;
+    };
 };
 
 template <class T>
@@ -261,25 +269,25 @@ class [[nodiscard("put does nothing until it is awaited")]] BasicQueue<T, Items>
 public:
     Put(BasicQueue& queue, T item,
         std::source_location here = std::source_location::current()) noexcept
-        : Place(queue, queue.putters_, here), queue_(queue), item_(std::move(item)) {}
+        : Place(queue, &BasicQueue::putters_, here), item_(std::move(item)) {}
 
     friend Put&& make_awaiter(Put&& put) noexcept { return std::move(put); }
     bool await_ready() const noexcept { return !must_wait(); }
     using Place::await_suspend;
     void await_resume() {
         this->waited();
-        queue_.put_nowait(std::move(item_));
+        queue().put_nowait(std::move(item_));
     }
-    Coro<void> as_coro() && { return run(queue_, std::move(item_)); }
+    Coro<void> as_coro() && { return run(queue(), std::move(item_)); }
     operator Coro<void>() && {  // NOLINT(google-explicit-constructor)
         return std::move(*this).as_coro();
     }
 
 private:
     static Coro<void> run(BasicQueue& queue, T item) { co_await queue.put(std::move(item)); }
-    bool must_wait() const noexcept override { return queue_.full() && !queue_.shut_down_; }
+    BasicQueue& queue() const noexcept { return static_cast<BasicQueue&>(this->core_); }
+    bool must_wait() const noexcept override { return queue().full() && !queue().shut_down_; }
 
-    BasicQueue& queue_;
     T item_;
 };
 
@@ -289,23 +297,22 @@ class [[nodiscard("get does nothing until it is awaited")]] BasicQueue<T, Items>
 public:
     explicit Get(BasicQueue& queue,
                  std::source_location here = std::source_location::current()) noexcept
-        : Place(queue, queue.getters_, here), queue_(queue) {}
+        : Place(queue, &BasicQueue::getters_, here) {}
 
     friend Get&& make_awaiter(Get&& get) noexcept { return std::move(get); }
     bool await_ready() const noexcept { return !must_wait(); }
     using Place::await_suspend;
     T await_resume() {
         this->waited();
-        return queue_.get_nowait();
+        return queue().get_nowait();
     }
-    Coro<T> as_coro() && { return run(queue_); }
-    operator Coro<T>() && { return run(queue_); }  // NOLINT(google-explicit-constructor)
+    Coro<T> as_coro() && { return run(queue()); }
+    operator Coro<T>() && { return run(queue()); }  // NOLINT(google-explicit-constructor)
 
 private:
     static Coro<T> run(BasicQueue& queue) { co_return co_await queue.get(); }
-    bool must_wait() const noexcept override { return queue_.empty() && !queue_.shut_down_; }
-
-    BasicQueue& queue_;
+    BasicQueue& queue() const noexcept { return static_cast<BasicQueue&>(this->core_); }
+    bool must_wait() const noexcept override { return queue().empty() && !queue().shut_down_; }
 };
 
 }  // namespace asyncio::inline v0

@@ -23,6 +23,8 @@ namespace {
 // costs forty times a task switch. Longer would delay I/O noticeably.
 constexpr std::uint32_t skipped_polls_max = 64;
 constexpr Duration skipped_polls_time_max = std::chrono::microseconds(50);
+// Reading the time costs as much as a task switch, so not every iteration does.
+constexpr std::uint32_t skipped_polls_between_readings = 4;
 
 // No single poll is longer, so that no kernel interface overflows (bpo-34263).
 constexpr Duration poll_timeout_max = std::chrono::hours(24);
@@ -241,9 +243,11 @@ bool EventLoop::may_skip_poll() noexcept {
     if (ready_.empty() || debug_ || (clock_ != nullptr && clock_->is_virtual())) {
         return false;
     }
+    if (++skipped_polls_ % skipped_polls_between_readings != 0) {
+        return true;
+    }
     const std::uint64_t now = detail::ticks();
     if (skipped_polls_ < skipped_polls_max && now < skip_until_ticks_) {
-        ++skipped_polls_;
         return true;
     }
     skipped_polls_ = 0;
@@ -341,6 +345,19 @@ void EventLoop::expire_timers() {
 }
 
 void EventLoop::run_ready() {
+    detail::ThreadState& thread = detail::thread_state;
+    if (ready_.has_one() && !debug_) {
+        // What two tasks do that wait for each other in turns.
+        Runnable& runnable = ready_.pop_front();
+        try {
+            thread.driver = nullptr;
+            runnable.run_(runnable, Runnable::Turn::run);
+        } catch (...) {
+            report_escaped_exception();
+        }
+        thread.driver = nullptr;
+        return;
+    }
     // Only what is ready at this moment: what is scheduled meanwhile runs in the next iteration.
     // If a LoopBreak ends the batch early, its rest stays queued, in front.
     struct Batch {
@@ -351,7 +368,6 @@ void EventLoop::run_ready() {
         EventLoop& loop;
         detail::IntrusiveList<Runnable> rest;
     } batch(*this);
-    detail::ThreadState& thread = detail::thread_state;
     while (!batch.rest.empty()) {
         try {
             if (debug_) [[unlikely]] {
@@ -365,18 +381,26 @@ void EventLoop::run_ready() {
                     runnable.run_(runnable, Runnable::Turn::run);
                 }
             }
-        } catch (const LoopBreak&) {
-            throw;
         } catch (...) {
-            thread.driver = nullptr;
-            // Only foreign runnables let their exceptions out.
-            ErrorContext context;
-            context.message = "Exception in callback of a foreign runnable";
-            context.exception = std::current_exception();
-            call_exception_handler(context);
+            report_escaped_exception();
         }
     }
     thread.driver = nullptr;
+}
+
+void EventLoop::report_escaped_exception() {
+    detail::thread_state.driver = nullptr;
+    try {
+        throw;
+    } catch (const LoopBreak&) {
+        throw;
+    } catch (...) {
+        // Only foreign runnables let their exceptions out.
+        ErrorContext context;
+        context.message = "Exception in callback of a foreign runnable";
+        context.exception = std::current_exception();
+        call_exception_handler(context);
+    }
 }
 
 void EventLoop::run_timed(Runnable& runnable) {

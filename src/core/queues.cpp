@@ -53,6 +53,18 @@ void QueueCore::Place::look_again(StandIn* self) noexcept {
     }
 }
 
+void QueueCore::Place::end_wait() {
+    waiting_ = false;
+    try {
+        resumed();
+    } catch (...) {
+        if (!must_wait() && !cancelled()) {
+            wake_next(core_.*line_);  // this one cannot use its wake-up
+        }
+        throw;
+    }
+}
+
 QueueStatistics QueueCore::statistics_of(std::size_t size) const noexcept {
     return {size, maxsize_, unfinished_tasks_, count(getters_), count(putters_)};
 }

@@ -50,6 +50,8 @@ public:
 
     bool empty() const noexcept { return head_.next == &head_; }
 
+    bool has_one() const noexcept { return !empty() && head_.next == head_.prev; }
+
     T& front() noexcept { return element(head_.next); }
 
     void push_back(T& element) noexcept {
