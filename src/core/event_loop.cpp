@@ -25,6 +25,7 @@ constexpr std::uint32_t skipped_polls_max = 64;
 constexpr Duration skipped_polls_time_max = std::chrono::microseconds(50);
 // Reading the time costs as much as a task switch, so not every iteration does.
 constexpr std::uint32_t skipped_polls_between_readings = 4;
+static_assert(skipped_polls_max % skipped_polls_between_readings == 0);
 
 // No single poll is longer, so that no kernel interface overflows (bpo-34263).
 constexpr Duration poll_timeout_max = std::chrono::hours(24);
@@ -243,16 +244,16 @@ bool EventLoop::may_skip_poll() noexcept {
     if (ready_.empty() || debug_ || (clock_ != nullptr && clock_->is_virtual())) {
         return false;
     }
-    if (++skipped_polls_ % skipped_polls_between_readings != 0) {
-        return true;
+    if (skipped_polls_ % skipped_polls_between_readings == 0) {
+        const std::uint64_t now = detail::ticks();
+        if (skipped_polls_ == skipped_polls_max || now >= skip_until_ticks_) {
+            skipped_polls_ = 0;
+            skip_until_ticks_ = now + detail::ticks_in(skipped_polls_time_max);
+            return false;
+        }
     }
-    const std::uint64_t now = detail::ticks();
-    if (skipped_polls_ < skipped_polls_max && now < skip_until_ticks_) {
-        return true;
-    }
-    skipped_polls_ = 0;
-    skip_until_ticks_ = now + detail::ticks_in(skipped_polls_time_max);
-    return false;
+    ++skipped_polls_;
+    return true;
 }
 
 std::optional<Duration> EventLoop::poll_timeout(std::optional<Duration> limit) const {
