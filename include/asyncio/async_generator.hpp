@@ -15,23 +15,33 @@ class AsyncGenerator;
 namespace detail {
 
 class AsyncGenerators;
-class GeneratorHandle;
+struct GeneratorFrame;
+
+// What a generator that has begun shares with its handle, which another thread may drop at any
+// time. Made by the first `next()`.
+//
+// Invariants:
+//  1. `frame` is null once the generator has ended.
+//  2. `claimed` is set while the loop closes the generator, or is about to.
+//
+// Thread safety: the loop's thread, and any thread that holds `home`'s mutex; written with both.
+struct GeneratorLife {
+    std::shared_ptr<AsyncGenerators> home;
+    GeneratorFrame* frame;
+    bool claimed = false;
+    bool dropped = false;  // the handle has gone
+};
 
 // The part of a generator's promise that does not depend on the type of its values.
 //
-// Invariants:
-//  1. `owner` is the handle that will close the generator; null once that went while it ran.
-//  2. `home` is set from the first `next()` on; the loop's list holds the frame from then until the
-//     frame ends, or the loop closes.
+// Invariant: from the first `next()` on `life` is set, and the loop's list holds the frame until it
+// ends, is about to be closed by the loop, or the loop closes.
 struct ASYNCIO_API GeneratorFrame : PromiseBase, ListNode {
     enum class State : std::uint8_t { created, running, suspended };
 
     GeneratorFrame() noexcept = default;
     ~GeneratorFrame();
 
-    // Before it is entered: refuses a generator that somebody else awaits, and makes itself known
-    // to the loop.
-    void prepare(const char* operation);
     void enter(Frame& awaiting, Receiver& values) noexcept {
         state = State::running;
         caller = &awaiting;
@@ -39,11 +49,8 @@ struct ASYNCIO_API GeneratorFrame : PromiseBase, ListNode {
     }
     // When the awaiter resumes: true if a value was yielded; else the frame is gone.
     bool leave() noexcept;
-    // The handle has gone: destroys the frame, or has the loop close the generator.
-    void abandon() noexcept;
 
-    GeneratorHandle* owner = nullptr;
-    std::shared_ptr<AsyncGenerators> home;
+    std::shared_ptr<GeneratorLife> life;
     State state = State::created;
     bool closing = false;
 };
@@ -91,40 +98,36 @@ struct GeneratorPromise final : GeneratorFrame {
     void unhandled_exception() noexcept { receiver->error = std::current_exception(); }
 };
 
-// Owns a generator's frame.
+// Owns a generator.
 class ASYNCIO_API GeneratorHandle {
 public:
-    explicit GeneratorHandle(GeneratorFrame* frame) noexcept : frame_(frame) { adopt(); }
+    explicit GeneratorHandle(GeneratorFrame* frame) noexcept : frame_(frame) {}
     GeneratorHandle(GeneratorHandle&& other) noexcept
-        : frame_(std::exchange(other.frame_, nullptr)) {
-        adopt();
-    }
-    GeneratorHandle& operator=(GeneratorHandle&& other) noexcept {
-        GeneratorFrame* const frame = std::exchange(other.frame_, nullptr);
-        drop();
-        frame_ = frame;
-        adopt();
+        : frame_(std::exchange(other.frame_, nullptr)), life_(std::move(other.life_)) {}
+    GeneratorHandle& operator=(GeneratorHandle other) noexcept {
+        std::swap(frame_, other.frame_);
+        std::swap(life_, other.life_);
         return *this;
     }
-    ~GeneratorHandle() { drop(); }
+    ~GeneratorHandle() {
+        if (frame_ != nullptr) {
+            drop();
+        }
+    }
+
+    // Null once it has ended.
+    GeneratorFrame* frame() const noexcept { return life_ == nullptr ? frame_ : life_->frame; }
+    // Before it is entered: refuses a generator that somebody else awaits, and makes one that
+    // begins known to the loop.
+    void prepare(const char* operation);
+    // Ends one that has not begun.
+    void discard() noexcept;
 
 private:
-    friend struct GeneratorFrame;
-    friend struct GeneratorClose;
-    template <class T>
-    friend struct GeneratorNext;
-    void adopt() noexcept {
-        if (frame_ != nullptr) {
-            frame_->owner = this;
-        }
-    }
-    void drop() noexcept {
-        if (frame_ != nullptr) {
-            std::exchange(frame_, nullptr)->abandon();
-        }
-    }
+    void drop() noexcept;
 
-    GeneratorFrame* frame_;
+    GeneratorFrame* frame_;  // only compared with null once it has begun
+    std::shared_ptr<GeneratorLife> life_;
 };
 
 // What the awaiters of a generator share: while one is suspended, it owns the frame's activation.
@@ -165,15 +168,16 @@ struct [[nodiscard("next() does nothing until it is awaited")]] GeneratorNext fi
     }
 
     bool await_ready() const {
-        if (handle.frame_ == nullptr) {
+        if (handle.frame() == nullptr) {
             return true;
         }
-        handle.frame_->prepare("next()");
+        handle.prepare("next()");
         return false;
     }
     template <std::derived_from<Frame> P>
     Transfer await_suspend(std::coroutine_handle<P> caller) noexcept {
-        return enter(*handle.frame_, caller.promise(), *this);
+        this->clear();
+        return enter(*handle.frame(), caller.promise(), *this);
     }
     std::optional<T> await_resume() {
         if (this->leave()) [[likely]] {
@@ -199,7 +203,9 @@ private:
 struct [[nodiscard("aclose() does nothing until it is awaited")]] ASYNCIO_API GeneratorClose final
     : private Receiver,
       private GeneratorAwaiter {
-    explicit GeneratorClose(GeneratorHandle& handle) noexcept : handle(handle) {}
+    explicit GeneratorClose(GeneratorHandle& handle) noexcept : handle_(&handle) {}
+    // One that the loop has claimed.
+    explicit GeneratorClose(GeneratorFrame& claimed) noexcept : claimed_(&claimed) {}
 
     friend GeneratorClose&& make_awaiter(GeneratorClose&& awaiter) noexcept {
         return std::move(awaiter);
@@ -208,18 +214,20 @@ struct [[nodiscard("aclose() does nothing until it is awaited")]] ASYNCIO_API Ge
     bool await_ready() const;
     template <std::derived_from<Frame> P>
     Transfer await_suspend(std::coroutine_handle<P> caller) noexcept {
-        handle.frame_->closing = true;
-        return enter(*handle.frame_, caller.promise(), *this);
+        GeneratorFrame& frame = handle_ != nullptr ? *handle_->frame() : *claimed_;
+        frame.closing = true;
+        return enter(frame, caller.promise(), *this);
     }
     void await_resume();
 
-    Coro<void> as_coro() && { return run(handle); }
-    operator Coro<void>() && { return run(handle); }  // NOLINT(google-explicit-constructor)
-
-    GeneratorHandle& handle;
+    Coro<void> as_coro() && { return run(*handle_); }
+    operator Coro<void>() && { return run(*handle_); }  // NOLINT(google-explicit-constructor)
 
 private:
     static Coro<void> run(GeneratorHandle& handle);
+
+    GeneratorHandle* handle_ = nullptr;
+    GeneratorFrame* claimed_ = nullptr;
 };
 
 }  // namespace detail
@@ -246,12 +254,10 @@ private:
 /// once. On a closed loop its variables are destroyed, and nothing is thrown. A generator that
 /// never started just goes.
 ///
-/// Invariant: the handle is empty once the generator has ended.
-///
 /// Thread safety: belongs to the loop on which `next()` was first awaited; may be dropped by any
-/// thread.
+/// thread, but not while `next()` is awaited.
 /// Cancel safety: a cancelled `next()` cancels what the generator waits for, and so ends it.
-/// Cost: one allocation, that of the frame; a value costs two changes of coroutine.
+/// Cost: two allocations; a value costs two changes of coroutine.
 /// Differs from CPython: no `asend` and `athrow`; the end is an empty optional.
 /// Source: S322 to S325.
 template <class T>

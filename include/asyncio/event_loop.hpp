@@ -253,7 +253,7 @@ public:
     // ---- errors and debugging
 
     /// `handler(loop, context)` is told of every error that nobody else could be; null: the log is.
-    template <class F>
+    template <class F = ExceptionHandler>
     void set_exception_handler(F&& handler) {
         detail::check_exception_handler<F&>();
         exception_handler_ = std::forward<F>(handler);

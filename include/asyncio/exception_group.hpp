@@ -115,8 +115,6 @@ struct HandlerSignature {
     using result = R;
     using exception = std::remove_cvref_t<E>;
 };
-template <class R, class E>
-HandlerSignature<R, E> signature_of(R (*)(E));
 template <class R, class C, class E>
 HandlerSignature<R, E> signature_of(R (C::*)(E));
 template <class R, class C, class E>
@@ -174,7 +172,7 @@ ExceptStarClause except_star_clause(Handler& handler) {
 ///
 /// Raises: RuntimeError if no exception is being handled.
 /// Differs from CPython: handlers get the exceptions one by one; a single exception that nobody
-/// handles is thrown as it was.
+/// handles, or that a handler throws again, is thrown as it was.
 template <class... Handlers>
 void except_star(Handlers&&... handlers) {
     detail::except_star(std::current_exception(), {detail::except_star_clause(handlers)...});

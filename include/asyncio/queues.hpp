@@ -267,8 +267,7 @@ template <class T, class Items>
 class [[nodiscard("put does nothing until it is awaited")]] BasicQueue<T, Items>::Put final
     : private detail::QueueCore::Place {
 public:
-    Put(BasicQueue& queue, T item,
-        std::source_location here = std::source_location::current()) noexcept
+    Put(BasicQueue& queue, T item, std::source_location here = std::source_location::current())
         : Place(queue, &BasicQueue::putters_, here), item_(std::move(item)) {}
 
     friend Put&& make_awaiter(Put&& put) noexcept { return std::move(put); }

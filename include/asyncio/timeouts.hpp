@@ -25,7 +25,8 @@ public:
     explicit Timeout(std::optional<TimePoint> when) noexcept
         : TimerNode(&Timeout::expire), when_(when) {}
     /// A scope that ends `delay` after it is entered; it has no deadline before.
-    explicit Timeout(Duration delay) noexcept : TimerNode(&Timeout::expire), delay_(delay) {}
+    explicit Timeout(Duration delay) noexcept
+        : TimerNode(&Timeout::expire), delay_(detail::clamped(delay)) {}
     Timeout(const Timeout&) = delete;
     Timeout& operator=(const Timeout&) = delete;
     ~Timeout() { disarm(); }

@@ -20,21 +20,8 @@ namespace detail {
 // ---- one generator
 
 GeneratorFrame::~GeneratorFrame() {
-    if (owner != nullptr) {
-        owner->frame_ = nullptr;
-    }
-}
-
-void GeneratorFrame::prepare(const char* operation) {
-    if (state == State::running) {
-        throw RuntimeError(std::string(operation) +
-                           ": asynchronous generator is already running: await one next() or "
-                           "aclose() after the other");
-    }
-    if (home == nullptr) {
-        auto generators = AsyncGenerators::of(Driver::current().loop());
-        generators->add(*this);
-        home = std::move(generators);
+    if (life != nullptr) {
+        life->home->ended(*this);
     }
 }
 
@@ -45,32 +32,48 @@ bool GeneratorFrame::leave() noexcept {
     }
     state = State::suspended;
     closing = false;
-    if (owner == nullptr) {
-        abandon();
+    if (life->dropped && !life->claimed) {
+        life->home->drop(life);  // the handle went while the generator ran
     }
     return true;
 }
 
-void GeneratorFrame::abandon() noexcept {
-    owner = nullptr;
-    if (state == State::running) {
-        return;  // its awaiter will notice
+void GeneratorHandle::prepare(const char* operation) {
+    GeneratorFrame& generator = *frame();
+    if (generator.state == GeneratorFrame::State::running || (life_ != nullptr && life_->claimed)) {
+        throw RuntimeError(std::string(operation) +
+                           ": asynchronous generator is already running: await one next() or "
+                           "aclose() after the other");
     }
-    if (state == State::created || !home->drop(*this)) {
-        destroy_suspended(*this);
+    if (life_ == nullptr) {
+        life_ = AsyncGenerators::add(Driver::current().loop(), generator);
+    }
+}
+
+void GeneratorHandle::discard() noexcept { destroy_suspended(*std::exchange(frame_, nullptr)); }
+
+void GeneratorHandle::drop() noexcept {
+    if (life_ == nullptr) {
+        discard();
+    } else {
+        AsyncGenerators& home = *life_->home;
+        home.drop(std::move(life_));
     }
 }
 
 bool GeneratorClose::await_ready() const {
-    GeneratorFrame* const frame = handle.frame_;
+    if (handle_ == nullptr) {
+        return false;
+    }
+    GeneratorFrame* const frame = handle_->frame();
     if (frame == nullptr) {
         return true;
     }
     if (frame->state == GeneratorFrame::State::created) {
-        destroy_suspended(*frame);
+        handle_->discard();
         return true;
     }
-    frame->prepare("aclose()");
+    handle_->prepare("aclose()");
     return false;
 }
 
@@ -88,21 +91,22 @@ Coro<void> GeneratorClose::run(GeneratorHandle& handle) { co_await GeneratorClos
 
 // ---- those of a loop
 
-// A generator on its way from whoever dropped it to the task that closes it.
+// A generator on its way from whoever dropped it to its end, which is here at the latest.
 struct AsyncGenerators::Dropped {
-    Dropped(AsyncGenerators& home, GeneratorFrame& frame) noexcept : home(&home), frame(&frame) {}
-    Dropped(Dropped&& other) noexcept
-        : home(other.home), frame(std::exchange(other.frame, nullptr)) {}
+    explicit Dropped(std::shared_ptr<GeneratorLife> given) noexcept : life(std::move(given)) {}
+    Dropped(Dropped&& other) noexcept = default;
     Dropped& operator=(Dropped&&) = delete;
     ~Dropped() {
-        if (frame != nullptr) {
-            destroy_suspended(*frame);
+        if (life != nullptr && life->frame != nullptr) {
+            destroy_suspended(*life->frame);
         }
     }
-    void operator()() { home->start_closer(std::move(*this)); }
+    void operator()() {
+        AsyncGenerators& home = *life->home;
+        home.start_closer(std::move(*this));
+    }
 
-    AsyncGenerators* home;  // kept alive by the frame
-    GeneratorFrame* frame;
+    std::shared_ptr<GeneratorLife> life;
 };
 
 std::shared_ptr<AsyncGenerators> AsyncGenerators::of(EventLoop& loop) {
@@ -112,36 +116,53 @@ std::shared_ptr<AsyncGenerators> AsyncGenerators::of(EventLoop& loop) {
     return loop.asyncgens_;
 }
 
-void AsyncGenerators::add(GeneratorFrame& frame) {
-    if (shut_down_) {
+std::shared_ptr<GeneratorLife> AsyncGenerators::add(EventLoop& loop, GeneratorFrame& frame) {
+    const std::shared_ptr<AsyncGenerators> home = of(loop);
+    frame.life = std::make_shared<GeneratorLife>(GeneratorLife{.home = home, .frame = &frame});
+    if (home->shut_down_) {
         log(LogLevel::warning, "asynchronous generator '" + function_name(frame.function) +
                                    "' was scheduled after loop.shutdown_asyncgens() call: nobody "
                                    "will close it");
     }
-    live_.push_back(frame);
+    home->live_.push_back(frame);
+    return frame.life;
 }
 
-bool AsyncGenerators::drop(GeneratorFrame& frame) noexcept {
+void AsyncGenerators::drop(std::shared_ptr<GeneratorLife> life) noexcept {
+    const std::shared_ptr<AsyncGenerators> alive = life->home;
+    Dropped dropped(nullptr);  // if it stays here it ends here, when the mutex is free again
     const std::lock_guard lock(mutex_);
+    life->dropped = true;
+    if (life->frame == nullptr || life->claimed ||
+        life->frame->state == GeneratorFrame::State::running) {
+        return;  // it has ended, or whoever lets it run will notice
+    }
+    life->claimed = true;
+    dropped.life = std::move(life);
     if (loop_ == nullptr) {
-        return false;
+        return;
     }
     try {
-        loop_->call_soon_threadsafe(Dropped(*this, frame));
+        loop_->call_soon_threadsafe(std::move(dropped));
     } catch (...) {
         log(LogLevel::error, "an asynchronous generator was destroyed without being closed: " +
                                  describe_exception(std::current_exception()));
     }
-    return true;
+}
+
+void AsyncGenerators::ended(GeneratorFrame& frame) noexcept {
+    const std::lock_guard lock(mutex_);
+    frame.life->frame = nullptr;
 }
 
 void AsyncGenerators::start_closer(Dropped dropped) {
-    if (dropped.frame->linked()) {
-        dropped.frame->unlink();
+    GeneratorFrame& frame = *dropped.life->frame;
+    if (frame.linked()) {
+        frame.unlink();
     }
-    const std::shared_ptr<AsyncGenerators> self = dropped.frame->home;
+    const std::shared_ptr<AsyncGenerators> self = frame.life->home;
     TaskOptions options;
-    options.created_at = dropped.frame->function;
+    options.created_at = frame.function;
     options.eager_start = false;
     const Task<void> closer =
         loop_->create_task(std::move(options), close_dropped(std::move(dropped)));
@@ -150,20 +171,31 @@ void AsyncGenerators::start_closer(Dropped dropped) {
 }
 
 Coro<void> AsyncGenerators::close_dropped(Dropped dropped) {
-    GeneratorHandle generator(std::exchange(dropped.frame, nullptr));
-    co_await GeneratorClose(generator);
+    co_await GeneratorClose(*dropped.life->frame);
+}
+
+// Null unless it is the loop's task to close the generator.
+std::shared_ptr<GeneratorLife> AsyncGenerators::claim_one() {
+    const std::lock_guard lock(mutex_);
+    if (live_.empty()) {
+        return nullptr;
+    }
+    const std::shared_ptr<GeneratorLife> life = live_.pop_front().life;
+    return std::exchange(life->claimed, true) ? nullptr : life;
 }
 
 Coro<void> AsyncGenerators::close_one() {
-    if (live_.empty()) {
+    const std::shared_ptr<GeneratorLife> life = claim_one();
+    if (life == nullptr) {
         co_return;
     }
-    GeneratorFrame& frame = live_.pop_front();
-    const std::string name = function_name(frame.function);
+    const std::string name = function_name(life->frame->function);
     std::exception_ptr error;
     try {
-        frame.prepare("aclose()");
-        co_await GeneratorClose(*frame.owner);
+        if (life->frame->state == GeneratorFrame::State::running) {
+            throw RuntimeError("aclose(): asynchronous generator is already running");
+        }
+        co_await GeneratorClose(*life->frame);
         co_return;
     } catch (const CancelledError&) {
         throw;
@@ -172,24 +204,36 @@ Coro<void> AsyncGenerators::close_one() {
     } catch (...) {
         error = std::current_exception();
     }
+    give_back(life);
     ErrorContext context;
     context.message = "an error occurred during closing of asynchronous generator '" + name + "'";
     context.exception = error;
     loop_->call_exception_handler(context);
 }
 
+// One that could not be closed is its handle's again, if that is still there.
+void AsyncGenerators::give_back(const std::shared_ptr<GeneratorLife>& life) {
+    Dropped dropped(nullptr);
+    const std::lock_guard lock(mutex_);
+    life->claimed = false;
+    if (life->dropped && life->frame != nullptr &&
+        life->frame->state != GeneratorFrame::State::running) {
+        dropped.life = life;
+    }
+}
+
 Coro<void> AsyncGenerators::shut_down(std::shared_ptr<AsyncGenerators> self) {
     self->shut_down_ = true;
+    std::vector<Coro<void>> closing;
+    self->live_.for_each([&](GeneratorFrame&) { closing.push_back(self->close_one()); });
+    co_await gather(return_exceptions, std::move(closing));
     do {
-        std::vector<Coro<void>> closing;
-        self->live_.for_each([&](GeneratorFrame&) { closing.push_back(self->close_one()); });
-        co_await gather(return_exceptions, std::move(closing));
+        co_await sleep(Duration::zero());  // those that clean-up has dropped get their closers
         std::vector<AnyFuture> closers(self->closers_.begin(), self->closers_.end());
         if (!closers.empty()) {
             co_await wait(std::move(closers));
         }
-        co_await sleep(Duration::zero());  // those that clean-up has dropped get their closers
-    } while (!self->empty());
+    } while (!self->closers_.empty());
 }
 
 void AsyncGenerators::close() noexcept {

@@ -15,33 +15,37 @@ namespace detail {
 // loop has gone.
 //
 // Invariants:
-//  1. `live_` holds the generators that have begun and neither ended nor begun to be closed.
+//  1. `live_` holds the generators that have begun, have not ended, and are not claimed.
 //  2. `closers_` holds the tasks that close dropped generators.
 //  3. `loop_` is null from the moment the loop begins to close. It is written under the mutex.
 //
-// Thread safety: loop thread only, except `drop`.
+// Thread safety: loop thread only, except `drop` and `ended`.
 class AsyncGenerators {
 public:
     static std::shared_ptr<AsyncGenerators> of(EventLoop& loop);
     explicit AsyncGenerators(EventLoop& loop) noexcept : loop_(&loop) {}
 
-    void add(GeneratorFrame& frame);
-    // Has the loop close a suspended generator. False if it cannot: the loop is closed.
-    bool drop(GeneratorFrame& frame) noexcept;
+    // A generator begins. Returns what it shares with its handle.
+    static std::shared_ptr<GeneratorLife> add(EventLoop& loop, GeneratorFrame& frame);
+    // The handle has gone: has the loop close the generator.
+    void drop(std::shared_ptr<GeneratorLife> life) noexcept;
+    void ended(GeneratorFrame& frame) noexcept;
     // Closes all, and waits for the closers.
     static Coro<void> shut_down(std::shared_ptr<AsyncGenerators> self);
     void close() noexcept;
 
     bool empty() noexcept { return live_.empty() && closers_.empty(); }
-    bool is_closer(const AnyFuture& task) const { return closers_.contains(task); }
 
 private:
     struct Dropped;
     void start_closer(Dropped dropped);
     static Coro<void> close_dropped(Dropped dropped);
     Coro<void> close_one();
+    std::shared_ptr<GeneratorLife> claim_one();
+    void give_back(const std::shared_ptr<GeneratorLife>& life);
 
-    // Recursive: what cannot be handed to the loop is destroyed on the spot, and may own others.
+    // Recursive: without memory, what cannot be handed to the loop ends on the spot, and may own
+    // others.
     std::recursive_mutex mutex_;
     EventLoop* loop_;
     IntrusiveList<GeneratorFrame> live_;

@@ -55,10 +55,12 @@ void QueueCore::Place::look_again(StandIn* self) noexcept {
 
 void QueueCore::Place::end_wait() {
     waiting_ = false;
+    const bool woken = !linked() && !cancelled();
+    leave_line();  // a foreign driver may have been interrupted where it stood
     try {
         resumed();
     } catch (...) {
-        if (!must_wait() && !cancelled()) {
+        if (woken && !must_wait()) {
             wake_next(core_.*line_);  // this one cannot use its wake-up
         }
         throw;

@@ -123,15 +123,6 @@ void Runner::run_main(const AnyTask& task) {
     }
 }
 
-std::vector<AnyTask> Runner::unfinished_tasks() const {
-    std::vector<AnyTask> tasks = all_tasks(*loop_);
-    if (loop_->asyncgens_ != nullptr) {
-        std::erase_if(tasks,
-                      [this](const AnyTask& task) { return loop_->asyncgens_->is_closer(task); });
-    }
-    return tasks;
-}
-
 void Runner::cancel_tasks(const std::vector<AnyTask>& tasks) {
     for (const AnyTask& task : tasks) {
         try {
@@ -153,14 +144,15 @@ void Runner::cancel_tasks(const std::vector<AnyTask>& tasks) {
 
 void Runner::tear_down() {
     for (int round = 0; round < teardown_rounds_max; ++round) {
-        const std::vector<AnyTask> tasks = unfinished_tasks();
+        const std::vector<AnyTask> tasks = all_tasks(*loop_);
         if (!tasks.empty()) {
             cancel_tasks(tasks);
         }
         if (loop_->asyncgens_ != nullptr) {
             loop_->run_until_complete(loop_->shutdown_asyncgens());
         }
-        if (unfinished_tasks().empty()) {
+        if (all_tasks(*loop_).empty() &&
+            (loop_->asyncgens_ == nullptr || loop_->asyncgens_->empty())) {
             return;
         }
     }

@@ -1,6 +1,7 @@
 // What the loop does with asynchronous generators that do not run to their end.
 #include "async_generator_fixture.hpp"
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -275,6 +276,102 @@ TEST_F(AsyncGenerators, run_closes_those_that_are_left) {
         std::move(options));
     EXPECT_EQ(notes, "dropped closing of a task closing kept closing "
                      "dropped closed of a task closed kept closed ");
+}
+
+// What a generator that is closed drops, and what another one has.
+AsyncGenerator<int> over(AsyncGenerator<int> inner) {
+    while (auto value = co_await inner.next()) {
+        co_yield *value;
+    }
+}
+
+TEST_F(AsyncGenerators, S323_generators_inside_others_are_closed_with_them) {
+    asyncio::RunOptions options;
+    options.loop_factory = [this] { return make_loop(); };
+    std::optional<AsyncGenerator<int>> kept;
+    asyncio::run(
+        [](AsyncGenerators& test, auto& keep) -> Coro<void> {
+            keep.emplace(over(over(test.careful("kept "))));
+            co_await keep->next();
+            auto dropped = over(test.careful("dropped "));
+            co_await dropped.next();
+        }(*this, kept),
+        std::move(options));
+    EXPECT_NE(notes.find("kept closed"), std::string::npos) << notes;
+    EXPECT_NE(notes.find("dropped closed"), std::string::npos) << notes;
+}
+
+AsyncGenerator<int> stubborn() {
+    for (;;) {
+        try {
+            co_yield 1;
+        } catch (...) {
+            // As careless code does.
+        }
+    }
+}
+
+TEST_F(AsyncGenerators, S325_one_that_cannot_be_closed_is_destroyed) {
+    run([]() -> Coro<void> {
+        {
+            auto generator = stubborn();
+            co_await generator.next();
+        }
+        co_await asyncio::sleep(1s);
+    });
+    const auto reports = take_reports();
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_TRUE(asyncio::is_exception<asyncio::RuntimeError>(reports[0].exception));
+}
+
+TEST_F(AsyncGenerators, S323_one_that_cannot_be_closed_is_its_handles_again) {
+    auto generator = stubborn();
+    run([&]() -> Coro<void> {
+        co_await generator.next();
+        co_await loop->shutdown_asyncgens();
+        EXPECT_EQ(co_await generator.next(), 1);
+    });
+    EXPECT_EQ(take_reports().size(), 1U);
+}
+
+TEST_F(AsyncGenerators, B38_a_thread_may_drop_them_while_the_loop_closes_them) {
+    constexpr int rounds = 30;
+    constexpr int count = 200;
+    struct Counted {
+        explicit Counted(std::atomic<int>& all) : alive(all) { ++alive; }
+        Counted(const Counted&) = delete;
+        Counted& operator=(const Counted&) = delete;
+        ~Counted() { --alive; }
+        std::atomic<int>& alive;
+    };
+    std::atomic<int> alive = 0;
+    for (int round = 0; round < rounds; ++round) {
+        std::atomic<bool> go = false;
+        std::thread dropping;
+        const auto begin_some = [&]() -> Coro<void> {
+            std::vector<std::unique_ptr<AsyncGenerator<int>>> generators;
+            for (int i = 0; i < count; ++i) {
+                generators.push_back(std::make_unique<AsyncGenerator<int>>(
+                    [](std::atomic<int>& all) -> AsyncGenerator<int> {
+                        const Counted counted(all);
+                        co_yield 1;
+                    }(alive)));
+                co_await generators.back()->next();
+            }
+            dropping = std::thread([&go, dropped = std::move(generators)]() mutable {
+                while (!go) {
+                    std::this_thread::yield();
+                }
+                while (!dropped.empty()) {
+                    dropped.pop_back();
+                }
+            });
+            go = true;
+        };
+        asyncio::run(begin_some());
+        dropping.join();
+    }
+    EXPECT_EQ(alive, 0);
 }
 
 }  // namespace

@@ -127,7 +127,7 @@ TEST_F(EventLoopTest, S007_exceptions_that_are_no_std_exception_are_reported_too
 }
 
 TEST_F(EventLoopTest, S007_without_a_handler_the_report_goes_to_the_log) {
-    loop->set_exception_handler(nullptr);
+    loop->set_exception_handler({});
     loop->call_soon([] { throw std::logic_error("broken"); });
     iterate();
     const auto lines = captured.take();

@@ -98,6 +98,32 @@ TEST_F(ForeignCancellation, an_error_may_be_thrown_into_a_wait_at_once) {
     EXPECT_EQ(seconds(), 1.0);
 }
 
+TEST_F(ForeignCancellation, an_error_thrown_into_a_get_at_once_wakes_nobody) {
+    asyncio::Queue<int> queue;
+    const auto first = loop().create_task([&]() -> Coro<int> { co_return co_await queue.get(); });
+    loop().run_once(asyncio::Duration::zero());
+    Stepper<int> second(loop(), [](asyncio::Queue<int>& from) -> Coro<int> {
+        try {
+            co_await from.get();
+        } catch (const asyncio::ValueError&) {
+        }
+        co_await asyncio::sleep(10s);
+        co_return 1;
+    }(queue));
+    loop().call_soon(second);
+    loop().run_once(asyncio::Duration::zero());
+    queue.put_nowait(1);
+    second.deliver(std::make_exception_ptr(asyncio::ValueError("no")));
+    second.advance();
+    EXPECT_FALSE(second.scheduled());
+    EXPECT_EQ(loop().run_until_complete(first), 1);
+    const auto begin = loop().time();
+    while (!second.ended) {
+        loop().run_once();
+    }
+    EXPECT_EQ(loop().time() - begin, 10s);
+}
+
 TEST_F(ForeignCancellation, awaiting_a_future_of_another_loop_throws) {
     const auto other = asyncio::new_event_loop();
     auto main = [](asyncio::Future<int> future) -> Coro<int> { co_return co_await future; };

@@ -208,4 +208,17 @@ TEST_F(Queues, operations_can_be_tasks_and_limited_in_time) {
     });
 }
 
+TEST_F(Queues, an_item_that_cannot_be_moved_into_put_throws_there) {
+    struct Unmovable {
+        Unmovable() = default;
+        Unmovable(const Unmovable&) { throw std::runtime_error("no copy"); }
+        Unmovable& operator=(const Unmovable&) = default;
+    };
+    run([]() -> Coro<void> {
+        asyncio::Queue<Unmovable> queue;
+        EXPECT_THROW(co_await queue.put(Unmovable()), std::runtime_error);
+        EXPECT_TRUE(queue.empty());
+    });
+}
+
 }  // namespace

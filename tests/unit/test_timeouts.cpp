@@ -392,4 +392,13 @@ TEST_F(WaitFor, S172_a_shielded_task_goes_on_after_the_limit) {
     });
 }
 
+TEST_F(Timeouts, a_delay_beyond_the_end_of_time_is_that) {
+    run([this]() -> Coro<void> {
+        Timeout scope(asyncio::Duration::max());
+        co_await asyncio::timeout(scope, [] { return asyncio::sleep(1s); });
+        EXPECT_FALSE(scope.expired());
+        EXPECT_GT(*scope.when(), loop->time());
+    });
+}
+
 }  // namespace

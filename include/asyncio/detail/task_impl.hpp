@@ -50,7 +50,7 @@ Types<Object, Ps...> parameters(R (C::*)(Ps...) const);
 // Whether a parameter is a reference that an argument of another type reaches by conversion only.
 template <class P, class A>
 inline constexpr bool binds_temporary =
-    std::is_reference_v<P> &&
+    std::is_reference_v<P> && !std::is_convertible_v<A*, std::remove_reference_t<P>*> &&
     !std::is_convertible_v<std::remove_reference_t<std::unwrap_reference_t<A>>*,
                            std::remove_reference_t<P>*>;
 template <class... Ps, class... As>
