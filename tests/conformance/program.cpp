@@ -38,6 +38,23 @@ private:
 
 }  // namespace
 
+// The loop moves it when nothing else can go on.
+class Program::Clock final : public asyncio::Clock {
+public:
+    explicit Clock(Program& program) noexcept : program_(program) {}
+
+    asyncio::TimePoint now() override { return time_.now(); }
+    bool advance_to(asyncio::TimePoint when) override {
+        program_.look_for_overlooked();
+        return time_.advance_to(when);
+    }
+    bool is_virtual() const noexcept override { return true; }
+
+private:
+    Program& program_;
+    asyncio::testing::VirtualClock time_;
+};
+
 Program::Program(const Json& source) : source_(source), statements_left_(statements_max) {
     if (source.contains("context_vars")) {
         for (const Json& name : source["context_vars"]) {
@@ -147,14 +164,18 @@ std::string Program::run_main(asyncio::EventLoop& loop, const asyncio::Task<Valu
     } catch (const asyncio::LoopBreak&) {
         throw;
     } catch (const asyncio::DeadlockError&) {
-        for (const Wait* const wait : waits_) {
-            if (wait->is_over()) {
-                overlooked_.push_back(wait->statement().dump());
-            }
-        }
+        look_for_overlooked();
         throw;
     } catch (...) {
         return "!! " + show(std::current_exception());
+    }
+}
+
+void Program::look_for_overlooked() {
+    for (const Wait* const wait : waits_) {
+        if (wait->is_over()) {
+            overlooked_ = wait->statement().dump();
+        }
     }
 }
 
@@ -189,7 +210,7 @@ void Program::cancel_all(asyncio::EventLoop& loop) {
 }
 
 const Record& Program::run(const RunOptions& run_options) {
-    asyncio::testing::VirtualClock clock;
+    Clock clock(*this);
     asyncio::LoopOptions options;
     options.clock = &clock;
     options.poller = std::make_unique<IterationCounter>(run_options.iterations_max);

@@ -88,13 +88,15 @@ public:
 
     // What happened so far, also in a run that threw.
     const Record& record() const noexcept { return record_; }
-    // The statements that waited when nothing more could happen, although what they waited for was
-    // there: wake-ups that got lost.
-    const std::vector<std::string>& overlooked() const noexcept { return overlooked_; }
+    // A statement that waited on when nothing but time could go on, although what it waited for was
+    // there: a wake-up got lost. Empty if there was none.
+    const std::string& overlooked() const noexcept { return overlooked_; }
     // How many coroutines of the program, and whether its loop, are still there.
     long alive() const noexcept { return alive_.use_count() - 1; }
 
 private:
+    class Clock;
+
     // A statement that waits, from construction to destruction.
     class Wait {
     public:
@@ -140,6 +142,7 @@ private:
     // Running.
     std::string run_main(asyncio::EventLoop& loop, const asyncio::Task<Value>& main);
     void cancel_all(asyncio::EventLoop& loop);
+    void look_for_overlooked();
 
     // Variables.
     Variable* find(const Json& name);
@@ -228,7 +231,7 @@ private:
     std::map<std::string, asyncio::ContextVar<int>> contexts_;
     int statements_left_;
     std::list<const Wait*> waits_;
-    std::vector<std::string> overlooked_;
+    std::string overlooked_;
     // Held by every coroutine, and by the loop.
     std::shared_ptr<const int> alive_ = std::make_shared<const int>();
 };

@@ -33,8 +33,8 @@ auto with_queue(const Variable& variable, Action action) {
 
 // Whether somebody could have it now, those who stand in line first.
 constexpr auto is_free = [](const auto& lock) {
-    if constexpr (requires { lock.value(); }) {
-        return lock.value() > 0;
+    if constexpr (std::same_as<decltype(lock), const asyncio::Semaphore&>) {
+        return lock.statistics().value > 0;
     } else {
         return !lock.locked();
     }

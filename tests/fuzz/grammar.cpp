@@ -147,14 +147,17 @@ bool holds_block(const Operands& operands) {
 class Writer {
 public:
     explicit Writer(Seed seed) : choices_(seed) {
-        // Each program prefers other statements, so that what is rarely together comes together.
-        static constexpr std::size_t weights[] = {0, 0, 1, 1, 2, 4, 8};
+        // Each program prefers other statements and objects, so that some of them meet often.
+        static constexpr std::size_t weights[] = {0, 0, 0, 0, 1, 2, 8};
         for (const auto& [name, operands] : grammar) {
             auto& kind = holds_block(operands) ? compound_ : simple_;
             kind.insert(kind.end(), name == "return" ? 1 : choices_.of(weights), name);
         }
         simple_.insert(simple_.end(), {"spawn", "spawn", "sleep", "await", "cancel"});
         // Tasks that start each other eagerly and without end would exhaust the stack.
+        locks_ = some_of(locks);
+        queues_ = some_of(queues);
+        tasks_ = some_of(tasks);
         eager_ = choices_.one_in(4);
         recursive_ = !eager_ && choices_.one_in(5);
         depth_max_ = choices_.one_in(20) ? 40 : choices_.below(6);
@@ -193,7 +196,7 @@ private:
     Json main_body() {
         Json made = Json::array();
         for (std::size_t i = choices_.below(5); i > 0; --i) {
-            made.push_back(Json::array({"spawn", choices_.of(tasks), coro_below()}));
+            made.push_back(Json::array({"spawn", choices_.of(tasks_), coro_below()}));
         }
         for (Json& other : body()) {
             made.push_back(std::move(other));
@@ -258,13 +261,22 @@ private:
         return made;
     }
 
+    // At least one of them.
+    std::vector<std::string> some_of(std::vector<std::string> names) {
+        const std::size_t kept = 1 + choices_.below(names.size());
+        while (names.size() > kept) {
+            names.erase(names.begin() + static_cast<std::ptrdiff_t>(choices_.below(names.size())));
+        }
+        return names;
+    }
+
     static std::string coro_name(std::size_t level) { return "c" + std::to_string(level); }
     Json coro_below() { return coro_name(level_ + 1 + choices_.below(last_level_ - level_)); }
     Json coro_anywhere() {
         return recursive_ ? Json(coro_name(1 + choices_.below(last_level_))) : coro_below();
     }
 
-    Json task_or_future() { return choices_.of(choices_.one_in(4) ? futures : tasks); }
+    Json task_or_future() { return choices_.of(choices_.one_in(4) ? futures : tasks_); }
     Json any_awaitable() {
         return choices_.one_in(6) ? Json(choices_.of(gatherings)) : task_or_future();
     }
@@ -325,11 +337,11 @@ private:
         case item:
             return choices_.below(10);
         case lock:
-            return choices_.of(locks);
+            return choices_.of(locks_);
         case mode:
             return choices_.of(modes);
         case queue:
-            return choices_.of(queues);
+            return choices_.of(queues_);
         case scope:
             return choices_.of(scopes);
         case settable_error:
@@ -339,7 +351,7 @@ private:
         case targets:
             return several([this] { return any_target(); });
         case task:
-            return choices_.of(tasks);
+            return choices_.of(tasks_);
         case text:
             return choices_.of(texts);
         case text_or_none:
@@ -353,6 +365,9 @@ private:
     Choices choices_;
     std::vector<std::string> simple_;  // more often those that are preferred
     std::vector<std::string> compound_;
+    std::vector<std::string> locks_;
+    std::vector<std::string> queues_;
+    std::vector<std::string> tasks_;
     bool eager_;
     bool recursive_;
     std::size_t depth_max_;

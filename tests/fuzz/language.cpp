@@ -59,7 +59,7 @@ Run run(const Json& source, const RunOptions& options) {
     result.record = program.record();
     std::ranges::transform(result.record.trace, result.record.trace.begin(), without_numbers);
     if (!program.overlooked().empty()) {
-        result.problem = "a wake-up was lost: " + program.overlooked().front();
+        result.problem = "a wake-up was lost: " + program.overlooked();
     } else if (result.end == "too many iterations" && result.record.trace.size() < lines_min &&
                options.iterations_max == RunOptions().iterations_max) {
         result.problem = "it spins";
