@@ -258,7 +258,8 @@ private:
 /// thread, but not while `next()` is awaited.
 /// Cancel safety: a cancelled `next()` cancels what the generator waits for, and so ends it.
 /// Cost: two allocations; a value costs two changes of coroutine.
-/// Differs from CPython: no `asend` and `athrow`; the end is an empty optional.
+/// Differs from CPython: no `asend` and `athrow`; the end is an empty optional; `run` waits for the
+/// clean-up of those that were dropped, instead of cancelling it.
 /// Source: S322 to S325.
 template <class T>
 class [[nodiscard("a generator does nothing until next() is awaited")]] AsyncGenerator {

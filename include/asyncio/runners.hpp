@@ -61,6 +61,8 @@ private:
     // Runs the loop until `task` is done, with Ctrl-C arranged for.
     void run_main(const AnyTask& task);
     void initialise();
+    // Those that are to be cancelled: not the ones that close dropped generators.
+    std::vector<AnyTask> unfinished_tasks() const;
     void cancel_tasks(const std::vector<AnyTask>& tasks);
     void tear_down();
 

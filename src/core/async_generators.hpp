@@ -35,6 +35,7 @@ public:
     void close() noexcept;
 
     bool empty() noexcept { return live_.empty() && closers_.empty(); }
+    bool is_closer(const AnyFuture& task) const { return closers_.contains(task); }
 
 private:
     struct Dropped;

@@ -123,6 +123,15 @@ void Runner::run_main(const AnyTask& task) {
     }
 }
 
+std::vector<AnyTask> Runner::unfinished_tasks() const {
+    std::vector<AnyTask> tasks = all_tasks(*loop_);
+    if (loop_->asyncgens_ != nullptr) {
+        std::erase_if(tasks,
+                      [this](const AnyTask& task) { return loop_->asyncgens_->is_closer(task); });
+    }
+    return tasks;
+}
+
 void Runner::cancel_tasks(const std::vector<AnyTask>& tasks) {
     for (const AnyTask& task : tasks) {
         try {
@@ -144,7 +153,7 @@ void Runner::cancel_tasks(const std::vector<AnyTask>& tasks) {
 
 void Runner::tear_down() {
     for (int round = 0; round < teardown_rounds_max; ++round) {
-        const std::vector<AnyTask> tasks = all_tasks(*loop_);
+        const std::vector<AnyTask> tasks = unfinished_tasks();
         if (!tasks.empty()) {
             cancel_tasks(tasks);
         }
