@@ -214,9 +214,10 @@ struct [[nodiscard("aclose() does nothing until it is awaited")]] ASYNCIO_API Ge
     bool await_ready() const;
     template <std::derived_from<Frame> P>
     Transfer await_suspend(std::coroutine_handle<P> caller) noexcept {
-        GeneratorFrame& frame = handle_ != nullptr ? *handle_->frame() : *claimed_;
-        frame.closing = true;
-        return enter(frame, caller.promise(), *this);
+        GeneratorFrame* const frame = handle_ != nullptr ? handle_->frame() : claimed_;
+        ASYNCIO_ASSERT(frame != nullptr);
+        frame->closing = true;
+        return enter(*frame, caller.promise(), *this);
     }
     void await_resume();
 

@@ -51,7 +51,7 @@ private:
         }
         try {
             co_await wait_for(next_.wait(), *delay_);
-        } catch (const TimeoutError&) {
+        } catch (const TimeoutError&) {  // NOLINT(bugprone-empty-catch)
             // The latest attempt takes its time: another one begins beside it.
         }
     }

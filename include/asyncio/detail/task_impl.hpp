@@ -200,7 +200,7 @@ Task<T> create_task(Coro<T>&& coro, std::source_location here) {
     EventLoop* loop = detail::thread_state.running_loop;
     if (loop == nullptr) [[unlikely]] {
         coro.close();
-        get_running_loop();  // throws
+        loop = &get_running_loop();  // throws
     }
     return detail::spawn(*loop, coro, here);
 }
