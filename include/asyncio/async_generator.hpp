@@ -9,9 +9,6 @@
 
 namespace asyncio::inline v0 {
 
-template <class T>
-class AsyncGenerator;
-
 namespace detail {
 
 class AsyncGenerators;

@@ -17,6 +17,16 @@
 namespace asyncio::inline v0 {
 namespace detail {
 
+namespace {
+
+[[noreturn]] void throw_running(const char* operation) {
+    throw RuntimeError(std::string(operation) +
+                       ": asynchronous generator is already running: await one next() or aclose() "
+                       "after the other");
+}
+
+}  // namespace
+
 // ---- one generator
 
 GeneratorFrame::~GeneratorFrame() {
@@ -41,9 +51,7 @@ bool GeneratorFrame::leave() noexcept {
 void GeneratorHandle::prepare(const char* operation) {
     GeneratorFrame& generator = *frame();
     if (generator.state == GeneratorFrame::State::running || (life_ != nullptr && life_->claimed)) {
-        throw RuntimeError(std::string(operation) +
-                           ": asynchronous generator is already running: await one next() or "
-                           "aclose() after the other");
+        throw_running(operation);
     }
     if (life_ == nullptr) {
         life_ = AsyncGenerators::add(Driver::current().loop(), generator);
@@ -193,7 +201,7 @@ Coro<void> AsyncGenerators::close_one() {
     std::exception_ptr error;
     try {
         if (life->frame->state == GeneratorFrame::State::running) {
-            throw RuntimeError("aclose(): asynchronous generator is already running");
+            throw_running("aclose()");
         }
         co_await GeneratorClose(*life->frame);
         co_return;

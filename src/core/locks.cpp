@@ -46,13 +46,6 @@ std::string bracketed(const char* type, std::string state, std::size_t waiting) 
     return text + "]>";
 }
 
-template <class List>
-std::size_t count(const List& list) noexcept {
-    std::size_t number = 0;
-    const_cast<List&>(list).for_each([&number](auto&) { ++number; });
-    return number;
-}
-
 }  // namespace
 
 // ---- Lock
@@ -116,10 +109,10 @@ void Event::set() noexcept {
 
 Coro<void> Event::Wait::run(Event& event) { co_await event.wait(); }
 
-Event::Statistics Event::statistics() const noexcept { return {count(line_)}; }
+Event::Statistics Event::statistics() const noexcept { return {line_.count()}; }
 
 std::string repr(const Event& event) {
-    return bracketed("Event", event.set_ ? "set" : "unset", count(event.line_));
+    return bracketed("Event", event.set_ ? "set" : "unset", event.line_.count());
 }
 
 // ---- Condition
@@ -185,12 +178,12 @@ void Condition::wake(std::size_t number) noexcept {
 }
 
 Condition::Statistics Condition::statistics() const noexcept {
-    return {count(line_), lock_->statistics()};
+    return {line_.count(), lock_->statistics()};
 }
 
 std::string repr(const Condition& condition) {
     return bracketed("Condition", condition.locked() ? "locked" : "unlocked",
-                     count(condition.line_));
+                     condition.line_.count());
 }
 
 // ---- Semaphore
@@ -236,14 +229,14 @@ void Semaphore::Acquire::take_turn() {
 Coro<void> Semaphore::Acquire::run(Semaphore& semaphore) { co_await semaphore.acquire(); }
 
 Semaphore::Statistics Semaphore::statistics() const noexcept {
-    return {value_, count(line_) + woken_};
+    return {value_, line_.count() + woken_};
 }
 
 std::string repr(const Semaphore& semaphore) {
     return bracketed("Semaphore",
                      semaphore.locked() ? "locked"
                                         : "unlocked, value:" + std::to_string(semaphore.value_),
-                     count(semaphore.line_) + semaphore.woken_);
+                     semaphore.line_.count() + semaphore.woken_);
 }
 
 void BoundedSemaphore::release() {

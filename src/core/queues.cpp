@@ -4,17 +4,6 @@
 namespace asyncio::inline v0 {
 namespace detail {
 
-namespace {
-
-template <class List>
-std::size_t count(const List& list) noexcept {
-    std::size_t number = 0;
-    const_cast<List&>(list).for_each([&number](auto&) { ++number; });
-    return number;
-}
-
-}  // namespace
-
 void QueueCore::task_done() {
     if (unfinished_tasks_ == 0) {
         throw ValueError("task_done() called too many times: once for each item that was put");
@@ -68,14 +57,14 @@ void QueueCore::Place::end_wait() {
 }
 
 QueueStatistics QueueCore::statistics_of(std::size_t size) const noexcept {
-    return {size, maxsize_, unfinished_tasks_, count(getters_), count(putters_)};
+    return {size, maxsize_, unfinished_tasks_, getters_.count(), putters_.count()};
 }
 
 std::string QueueCore::describe(const char* type, std::size_t size) const {
     std::string text = std::string("<") + type + " maxsize=" + std::to_string(maxsize_);
     text += size > 0 ? " size=" + std::to_string(size) : "";
-    text += getters_.empty() ? "" : " getters=" + std::to_string(count(getters_));
-    text += putters_.empty() ? "" : " putters=" + std::to_string(count(putters_));
+    text += getters_.empty() ? "" : " getters=" + std::to_string(getters_.count());
+    text += putters_.empty() ? "" : " putters=" + std::to_string(putters_.count());
     text += unfinished_tasks_ > 0 ? " tasks=" + std::to_string(unfinished_tasks_) : "";
     text += shut_down_ ? " shutdown" : "";
     return text + ">";

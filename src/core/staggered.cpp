@@ -31,9 +31,12 @@ public:
             co_await wait_to_begin_another();
         }
     }
+    // All but the winner, who may be the one that calls.
     void cancel(const CancelMessage& message) {
-        for (const Task<void>& task : tasks_) {
-            task.cancel(message);
+        for (std::size_t index = 0; index < tasks_.size(); ++index) {
+            if (index != end_.winner) {
+                tasks_[index].cancel(message);
+            }
         }
     }
     bool ended() const {
@@ -71,16 +74,7 @@ private:
         if (!end_.winner) {
             end_.winner = index;
             next_.set();
-            cancel_others(index);
-        }
-    }
-
-    // At once, so that none of them succeeds in the meantime.
-    void cancel_others(std::size_t winner) {
-        for (std::size_t index = 0; index < tasks_.size(); ++index) {
-            if (index != winner) {
-                tasks_[index].cancel();
-            }
+            cancel({});  // at once, so that none of the others succeeds in the meantime
         }
     }
 

@@ -69,8 +69,7 @@ TaskGroup::~TaskGroup() {
 
 std::string repr(const TaskGroup& group) {
     std::string text = "<TaskGroup";
-    std::size_t count = 0;
-    const_cast<TaskGroup&>(group).children_.for_each([&count](detail::GroupChild&) { ++count; });
+    const std::size_t count = group.children_.count();
     text += count == 0 ? "" : " tasks=" + std::to_string(count);
     text += group.errors_.empty() ? "" : " errors=" + std::to_string(group.errors_.size());
     if (group.aborting_) {

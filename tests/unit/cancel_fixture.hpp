@@ -28,7 +28,7 @@ struct Boom : std::runtime_error {
 // A loop for one run of a program.
 class Trial {
 public:
-    Trial() : loop(make_loop()) {}
+    Trial() : loop(make_virtual_loop(clock, reports)) {}
 
     // Runs one iteration. False when nothing is left that could run.
     bool step() const {
@@ -60,19 +60,6 @@ public:
     asyncio::testing::VirtualClock clock;
     std::vector<asyncio::ErrorContext> reports;
     asyncio::EventLoopPtr loop;
-
-private:
-    asyncio::EventLoopPtr make_loop() {
-        asyncio::LoopOptions options;
-        options.clock = &clock;
-        options.debug = false;
-        asyncio::EventLoopPtr made = asyncio::new_event_loop(std::move(options));
-        made->set_exception_handler(
-            [this](asyncio::EventLoop&, const asyncio::ErrorContext& report) {
-                reports.push_back(report);
-            });
-        return made;
-    }
 };
 
 // Gives way a number of times.

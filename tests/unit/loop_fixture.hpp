@@ -34,6 +34,20 @@ private:
     asyncio::LogSink outer_;
 };
 
+// A loop in virtual time that adds its reports to a list.
+inline asyncio::EventLoopPtr make_virtual_loop(asyncio::testing::VirtualClock& clock,
+                                               std::vector<asyncio::ErrorContext>& reports) {
+    asyncio::LoopOptions options;
+    options.clock = &clock;
+    options.debug = false;
+    asyncio::EventLoopPtr loop = asyncio::new_event_loop(std::move(options));
+    loop->set_exception_handler(
+        [&reports](asyncio::EventLoop&, const asyncio::ErrorContext& report) {
+            reports.push_back(report);
+        });
+    return loop;
+}
+
 // A loop in virtual time. A test fails if it leaves reports or lines of the log that it did not
 // take: an error that nobody expects is an error of the test, too.
 class LoopFixture : public ::testing::Test {
@@ -42,17 +56,7 @@ class LoopFixture : public ::testing::Test {
 protected:
     LoopFixture() : loop(make_loop()) {}
 
-    asyncio::EventLoopPtr make_loop() {
-        asyncio::LoopOptions options;
-        options.clock = &clock;
-        options.debug = false;
-        asyncio::EventLoopPtr made = asyncio::new_event_loop(std::move(options));
-        made->set_exception_handler(
-            [this](asyncio::EventLoop&, const asyncio::ErrorContext& report) {
-                reports_.push_back(report);
-            });
-        return made;
-    }
+    asyncio::EventLoopPtr make_loop() { return make_virtual_loop(clock, reports_); }
 
     void TearDown() override {
         loop.reset();

@@ -4,6 +4,8 @@
 
 #include <asyncio/detail/config.hpp>
 
+#include <cstddef>
+
 namespace asyncio::inline v0 {
 namespace detail {
 
@@ -51,6 +53,15 @@ public:
     bool empty() const noexcept { return head_.next == &head_; }
 
     bool has_one() const noexcept { return !empty() && head_.next == head_.prev; }
+
+    // How many there are. Cost: linear.
+    std::size_t count() const noexcept {
+        std::size_t number = 0;
+        for (const ListNode* node = head_.next; node != &head_; node = node->next) {
+            ++number;
+        }
+        return number;
+    }
 
     T& front() noexcept { return element(head_.next); }
 
