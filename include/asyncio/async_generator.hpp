@@ -82,7 +82,7 @@ struct GeneratorPromise final : GeneratorFrame {
         std::source_location here = std::source_location::current()) noexcept;
 
     template <class U = T>
-        requires std::constructible_from<T, U&&>
+        requires std::convertible_to<U&&, T>
     YieldAwaiter yield_value(U&& value,
                              std::source_location here = std::source_location::current()) {
         at = here;

@@ -193,7 +193,7 @@ struct Promise final : PromiseBase {
     Coro<T> get_return_object(std::source_location here = std::source_location::current()) noexcept;
 
     template <class U = T>
-        requires std::constructible_from<T, U&&>
+        requires std::convertible_to<U&&, T>
     void return_value(U&& source) {
         static_cast<Slot<T>*>(receiver)->emplace(std::forward<U>(source));
     }
