@@ -15,6 +15,12 @@
 
 namespace asyncio::inline v0 {
 
+namespace detail {
+
+struct SocketAccess;
+
+}  // namespace detail
+
 /// What names a descriptor: a number, or an object with `fileno()`.
 class FileDescriptorLike {
 public:
@@ -30,6 +36,17 @@ public:
 
 private:
     int fd_;
+};
+
+/// How a socket listens.
+struct ListenOptions {
+    /// How many connections may wait to be accepted; the kernel may have a lower limit.
+    int backlog = 100;
+    /// Several sockets, also of several processes, may listen at the same address, and the kernel
+    /// distributes connections among them (SO_REUSEPORT).
+    bool reuse_port = false;
+    /// An IPv6 socket takes no IPv4 connections, so another one can listen to these.
+    bool ipv6_only = false;
 };
 
 /// Owns a socket's descriptor, which is non-blocking and not inherited by child processes.
@@ -51,10 +68,9 @@ public:
     }
     ~Socket();
 
-    /// A socket that listens at `address`; port 0 lets the system choose one. `backlog` is how
-    /// many connections may wait to be accepted. A server may be restarted on its old port at
-    /// once (SO_REUSEADDR).
-    static Socket listen_on(const Address& address, int backlog = 100);
+    /// A socket that listens at `address`; port 0 lets the system choose one. A server may be
+    /// restarted on its old port at once (SO_REUSEADDR).
+    static Socket listen_on(const Address& address, ListenOptions options = {});
 
     /// -1 if it owns nothing.
     int fileno() const noexcept { return fd_; }
@@ -74,6 +90,7 @@ public:
     void set_nodelay(bool nodelay = true);
 
 private:
+    friend struct detail::SocketAccess;
     int fd_ = -1;
 };
 

@@ -3,6 +3,8 @@
 #include <asyncio/sockets.hpp>
 
 #include "io/native_address.hpp"
+#include "io/socket_access.hpp"
+#include "io/system_call.hpp"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -18,21 +20,14 @@
 
 namespace asyncio::inline v0 {
 
+using detail::check;
+using detail::throw_errno;
+
 namespace {
 
 // As much as sock_recv takes at once. It goes to the stack first: what is allocated for the caller
 // is then exactly what came, and nothing if the operation must wait.
 constexpr std::size_t receive_max = std::size_t{64} * 1024;
-
-[[noreturn]] void throw_errno(const std::string& what) {
-    throw std::system_error(errno, std::generic_category(), what);
-}
-
-void check(int result, const char* what) {
-    if (result < 0) {
-        throw_errno(what);
-    }
-}
 
 void make_non_blocking(int fd) {
     const int flags = ::fcntl(fd, F_GETFL);
@@ -48,16 +43,6 @@ void require_non_blocking(int fd) {
         throw ValueError(
             "the socket must be non-blocking: let an asyncio::Socket own it, or set O_NONBLOCK");
     }
-}
-
-// Calls again when a signal came between.
-template <class Call>
-auto uninterrupted(Call call) {
-    auto result = call();
-    while (result < 0 && errno == EINTR) {
-        result = call();
-    }
-    return result;
 }
 
 }  // namespace
@@ -80,12 +65,22 @@ Socket::~Socket() {
     }
 }
 
-Socket Socket::listen_on(const Address& address, int backlog) {
+Socket Socket::listen_on(const Address& address, ListenOptions options) {
     Socket socket(address.family());
-    const int on = 1;
-    check(::setsockopt(socket.fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
+    const auto turn_on = [&socket](int level, int option, const char* name) {
+        const int on = 1;
+        check(::setsockopt(socket.fd_, level, option, &on, sizeof on), name);
+    };
+    turn_on(SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR");
+    if (options.reuse_port) {
+        turn_on(SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT");
+    }
+    if (options.ipv6_only && address.family() == AddressFamily::inet6) {
+        turn_on(IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY");
+    }
     detail::NativeAddress native(address);
-    if (::bind(socket.fd_, native.get(), native.length) < 0 || ::listen(socket.fd_, backlog) < 0) {
+    if (::bind(socket.fd_, native.get(), native.length) < 0 ||
+        ::listen(socket.fd_, options.backlog) < 0) {
         throw_errno("cannot listen at " + address.str());
     }
     return socket;
@@ -128,7 +123,7 @@ void Socket::set_nodelay(bool nodelay) {
 std::pair<Socket, Socket> socketpair() {
     int fds[2];
     check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), "socketpair");
-    return {Socket(fds[0]), Socket(fds[1])};
+    return {detail::SocketAccess::adopt(fds[0]), detail::SocketAccess::adopt(fds[1])};
 }
 
 namespace detail {
@@ -249,7 +244,7 @@ int SockAccept::attempt() {
     if (fd < 0) {
         return errno;
     }
-    accepted_.socket = Socket(fd);
+    accepted_.socket = SocketAccess::adopt(fd);
     accepted_.address = native.address();
     return 0;
 }

@@ -290,7 +290,7 @@ ASYNC_TEST(Sockets, a_refused_connection_is_an_error_that_names_the_address) {
 ASYNC_TEST(Sockets, a_unix_server_without_room_refuses_instead_of_seeming_to_connect) {
     const Address address =
         Address::local(std::string(1, '\0') + "asyncio-full-" + std::to_string(::getpid()));
-    const Socket listener = Socket::listen_on(address, 0);
+    const Socket listener = Socket::listen_on(address, {.backlog = 0});
     const Socket first(asyncio::AddressFamily::local);
     co_await asyncio::sock_connect(first, address);
     EXPECT_EQ(co_await connect_error(address), std::errc::connection_refused);

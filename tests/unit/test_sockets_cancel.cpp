@@ -81,7 +81,7 @@ ASYNC_TEST(SocketCancellation, S290_cancelling_an_accept_leaves_the_connection_t
 
 ASYNC_TEST(SocketCancellation, S290_cancelling_a_connect_leaves_nothing_behind) {
     // A server without room lets later connections wait.
-    const Socket listener = Socket::listen_on(Address("127.0.0.1", 0), 0);
+    const Socket listener = Socket::listen_on(Address("127.0.0.1", 0), {.backlog = 0});
     std::vector<Socket> clients;
     std::vector<Task<void>> tasks;
     for (int i = 0; i < 4; ++i) {

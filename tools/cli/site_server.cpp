@@ -173,7 +173,7 @@ Coro<void> linger(Connection& connection) {
 //  2. Once `stopping` is set, no connection is accepted and none stays open after an answer.
 struct SiteServer::State {
     explicit State(const SiteOptions& options)
-        : listener(Socket::listen_on(Address(options.host, options.port), backlog)),
+        : listener(Socket::listen_on(Address(options.host, options.port), {.backlog = backlog})),
           url("http://" + listener.getsockname().str()), read_timeout(options.read_timeout),
           pages(options.seed) {}
 
