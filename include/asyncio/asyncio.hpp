@@ -5,6 +5,7 @@
 #include <asyncio/async_generator.hpp>
 #include <asyncio/cleanup.hpp>
 #include <asyncio/clock.hpp>
+#include <asyncio/connections.hpp>
 #include <asyncio/context.hpp>
 #include <asyncio/ensure_future.hpp>
 #include <asyncio/event_loop.hpp>
@@ -16,14 +17,18 @@
 #include <asyncio/locks.hpp>
 #include <asyncio/log.hpp>
 #include <asyncio/outcome.hpp>
+#include <asyncio/protocols.hpp>
 #include <asyncio/queues.hpp>
 #include <asyncio/runners.hpp>
+#include <asyncio/servers.hpp>
 #include <asyncio/shield.hpp>
 #include <asyncio/sleep.hpp>
 #include <asyncio/sockets.hpp>
 #include <asyncio/staggered.hpp>
+#include <asyncio/streams.hpp>
 #include <asyncio/task.hpp>
 #include <asyncio/task_group.hpp>
 #include <asyncio/timeouts.hpp>
+#include <asyncio/transports.hpp>
 #include <asyncio/wait.hpp>
 #include <asyncio/waiter.hpp>

@@ -16,6 +16,8 @@
 namespace asyncio::inline v0 {
 
 class AnyTask;
+class BaseProtocol;
+class BaseTransport;
 class EventLoop;
 template <class T>
 class Task;
@@ -62,6 +64,9 @@ struct ErrorContext {
     AnyFuture future{};
     /// The callback that failed, if there is one.
     Handle handle{};
+    /// The connection it happened on, and whom it tells, if there is one; valid during the call.
+    BaseTransport* transport = nullptr;
+    BaseProtocol* protocol = nullptr;
     /// Where the subject was created; line 0 if unknown.
     std::source_location created_at{};
 };

@@ -6,7 +6,9 @@
 #include <asyncio/detail/config.hpp>
 
 #include <any>
+#include <cstddef>
 #include <exception>
+#include <optional>
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -91,6 +93,36 @@ class ASYNCIO_API QueueShutDown : public Error {
 public:
     using Error::Error;
     ~QueueShutDown() override;
+};
+
+/// The stream ended before as much was there as was asked for. Python: an EOFError.
+class ASYNCIO_API IncompleteReadError : public Error {
+public:
+    /// `expected`: how many bytes were asked for; without a value, up to a separator.
+    explicit IncompleteReadError(std::string partial, std::optional<std::size_t> expected);
+    ~IncompleteReadError() override;
+
+    /// What was there; it is no longer in the stream.
+    const std::string& partial() const noexcept { return partial_; }
+    std::optional<std::size_t> expected() const noexcept { return expected_; }
+
+private:
+    std::string partial_;
+    std::optional<std::size_t> expected_;
+};
+
+/// The separator was not found within the limit of the stream.
+class ASYNCIO_API LimitOverrunError : public Error {
+public:
+    LimitOverrunError(const std::string& what, std::size_t consumed)
+        : Error(what), consumed_(consumed) {}
+    ~LimitOverrunError() override;
+
+    /// How many bytes certainly do not hold the separator; they are still in the stream.
+    std::size_t consumed() const noexcept { return consumed_; }
+
+private:
+    std::size_t consumed_;
 };
 
 /// Nothing is left that could wake the program: raised on a virtual clock instead of blocking for

@@ -24,10 +24,17 @@ BrokenBarrierError::~BrokenBarrierError() = default;
 QueueEmpty::~QueueEmpty() = default;
 QueueFull::~QueueFull() = default;
 QueueShutDown::~QueueShutDown() = default;
+LimitOverrunError::~LimitOverrunError() = default;
 DeadlockError::~DeadlockError() = default;
+IncompleteReadError::~IncompleteReadError() = default;
 LoopBreak::~LoopBreak() = default;
 KeyboardInterrupt::~KeyboardInterrupt() = default;
 SystemExit::~SystemExit() = default;
+
+IncompleteReadError::IncompleteReadError(std::string partial, std::optional<std::size_t> expected)
+    : Error(std::to_string(partial.size()) + " bytes read on a total of " +
+            (expected ? std::to_string(*expected) : "undefined") + " expected bytes"),
+      partial_(std::move(partial)), expected_(expected) {}
 
 const char* KeyboardInterrupt::what() const noexcept { return "KeyboardInterrupt"; }
 

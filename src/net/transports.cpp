@@ -1,0 +1,42 @@
+// The parts of transports and protocols that are the same for all.
+#include <asyncio/exceptions.hpp>
+#include <asyncio/transports.hpp>
+
+#include "net/receive_buffer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+namespace asyncio::inline v0 {
+
+std::span<std::byte> detail::receive_buffer() {
+    static thread_local const auto buffer =
+        std::make_unique_for_overwrite<std::byte[]>(receive_max);
+    return {buffer.get(), receive_max};
+}
+
+BaseProtocol::~BaseProtocol() = default;
+Protocol::~Protocol() = default;
+BufferedProtocol::~BufferedProtocol() = default;
+DatagramProtocol::~DatagramProtocol() = default;
+BaseTransport::~BaseTransport() = default;
+Transport::~Transport() = default;
+DatagramTransport::~DatagramTransport() = default;
+
+std::any BaseTransport::extra(std::string_view /*name*/) const { return {}; }
+
+void BufferedProtocol::data_received(std::string_view data) {
+    while (!data.empty()) {
+        const std::span<std::byte> room = get_buffer(static_cast<std::ptrdiff_t>(data.size()));
+        if (room.empty()) {
+            throw RuntimeError("get_buffer() returned an empty buffer");
+        }
+        const std::size_t count = std::min(room.size(), data.size());
+        std::memcpy(room.data(), data.data(), count);
+        buffer_updated(count);
+        data.remove_prefix(count);
+    }
+}
+
+}  // namespace asyncio::inline v0
