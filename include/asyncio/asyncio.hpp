@@ -24,6 +24,7 @@
 #include <asyncio/shield.hpp>
 #include <asyncio/sleep.hpp>
 #include <asyncio/sockets.hpp>
+#include <asyncio/ssl.hpp>
 #include <asyncio/staggered.hpp>
 #include <asyncio/streams.hpp>
 #include <asyncio/task.hpp>

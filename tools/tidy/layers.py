@@ -48,7 +48,7 @@ MAY_INCLUDE = {
 
 # Public headers that know no coroutines; base implements them and may use them throughout.
 BASICS = {f"include/asyncio/{name}.hpp"
-          for name in ("clock", "exception_group", "exceptions", "log")}
+          for name in ("clock", "exception_group", "exceptions", "log", "ssl")}
 
 # Headers of the operating system are kept to these places; elsewhere nothing may assume
 # Linux. What GCC and clang bring along themselves is no such header.
