@@ -53,9 +53,9 @@ enum class TLSVersion : std::uint8_t { TLSv1_2, TLSv1_3 };
 
 /// The authorities to trust; what is empty names none.
 struct VerifyLocations {
-    std::string cafile;  ///< a file of PEM certificates
-    std::string capath;  ///< a directory of them, made by `openssl rehash`
-    std::string cadata;  ///< certificates themselves, in PEM or DER
+    std::string cafile = {};  ///< a file of PEM certificates
+    std::string capath = {};  ///< a directory of them, made by `openssl rehash`
+    std::string cadata = {};  ///< certificates themselves, in PEM or DER
 };
 
 class Context;
@@ -64,6 +64,7 @@ class Context;
 using SNICallback = std::function<std::shared_ptr<const Context>(std::string_view server_name)>;
 
 namespace detail {
+class Connection;
 struct ContextState;
 }  // namespace detail
 
@@ -127,6 +128,9 @@ public:
                                         std::string_view server_hostname) const override;
 
 private:
+    friend class detail::Connection;
+
+    // Raises: RuntimeError if it is in use.
     detail::ContextState& changeable();
 
     std::shared_ptr<detail::ContextState> state_;

@@ -59,7 +59,7 @@ private:
 /// The connection ended without the peer's close_notify: somebody may have cut the data off.
 class ASYNCIO_API SSLEOFError : public SSLError {
 public:
-    SSLEOFError();
+    explicit SSLEOFError(std::string_view remedy = {});
     ~SSLEOFError() override;
 };
 
@@ -133,7 +133,7 @@ public:
     /// not empty.
     virtual std::optional<std::size_t> read(std::span<std::byte> buffer) = 0;
     /// Encrypts `data`, the last part as a record of its own. Returns how many bytes it has taken:
-    /// all, unless outgoing() holds 256 KiB already and has to be sent first. Requires: the
+    /// all, unless outgoing() holds 64 KiB already and has to be sent first. Requires: the
     /// handshake is done.
     virtual std::size_t write(std::span<const std::byte> data) = 0;
     /// Tells the peer that nothing more will be written, once, and throws away what the peer

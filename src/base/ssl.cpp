@@ -62,9 +62,8 @@ std::string_view SSLCertVerificationError::verify_message() const noexcept {
     return std::string_view(reason()).substr(verify_failed.size());
 }
 
-SSLEOFError::SSLEOFError()
-    : SSLError(ssl_error_eof, "EOF occurred in violation of protocol",
-               "the connection ended without the peer's close_notify, so data may be missing") {}
+SSLEOFError::SSLEOFError(std::string_view remedy)
+    : SSLError(ssl_error_eof, "EOF occurred in violation of protocol", remedy) {}
 SSLEOFError::~SSLEOFError() = default;
 
 SSLObject::~SSLObject() = default;

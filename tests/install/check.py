@@ -35,7 +35,7 @@ def check_cmake(way, options, arguments):
     build = options.work / way
     run([options.cmake, "-S", OUTSIDE, "-B", build, "-G", "Ninja",
          f"-DCMAKE_CXX_COMPILER={options.compiler}", "-DCMAKE_CXX_FLAGS=-O0",
-         f"-DWITH_HTTP={'ON' if options.http else 'OFF'}", *arguments])
+         f"-DCOMPONENTS={';'.join(options.components)}", *arguments])
     run([options.cmake, "--build", build, "-j", "2"])
     for name in programs(options):
         check_program(way, build / name)
@@ -45,7 +45,7 @@ def check_pkg_config(options, prefix):
     folders = [str(path.parent) for path in prefix.rglob("*.pc")]
     environment = {**os.environ, "PKG_CONFIG_PATH": ":".join(folders)}
     for name in programs(options):
-        package = "asyncio-http" if name == "sum_http" else "asyncio"
+        package = name.replace("sum_", "asyncio-") if name != "sum" else "asyncio"
         flags = run(["pkg-config", "--cflags", "--libs", package], env=environment).split()
         libraries = [flag for flag in flags if flag.startswith("-L")]
         program = options.work / f"pkg-config-{name}"
@@ -55,7 +55,7 @@ def check_pkg_config(options, prefix):
 
 
 def programs(options):
-    return ["sum", "sum_http"] if options.http else ["sum"]
+    return ["sum", *(f"sum_{component}" for component in options.components)]
 
 
 def main():
@@ -65,7 +65,7 @@ def main():
     parser.add_argument("--source", required=True)
     parser.add_argument("--build", required=True)
     parser.add_argument("--work", required=True, type=pathlib.Path)
-    parser.add_argument("--http", action="store_true")
+    parser.add_argument("--components", nargs="*", default=[])
     options = parser.parse_args()
 
     shutil.rmtree(options.work, ignore_errors=True)

@@ -10,6 +10,7 @@ LAYERS = [
     ("include/asyncio/detail/", "detail"),
     ("include/asyncio/testing/", "testing"),
     ("include/asyncio/http", "http api"),
+    ("include/asyncio/openssl", "ssl api"),
     ("include/asyncio/", "api"),
     ("src/base/", "base"),
     ("src/core/", "core"),
@@ -17,6 +18,7 @@ LAYERS = [
     ("src/net/", "net"),
     ("src/exec/", "exec"),
     ("src/http/", "http"),
+    ("src/ssl/", "ssl"),
     ("src/inspect/", "inspect"),
     ("tools/cli/", "cli"),
     ("tests/unit/", "unit tests"),
@@ -32,18 +34,20 @@ MAY_INCLUDE = {
     "api": {"detail"},
     "testing": {"api", "detail"},
     "http api": {"api", "detail"},
+    "ssl api": {"api", "detail"},
     "base": {"detail"},
     "core": {"base", "api", "detail"},
     "io": {"base", "core", "api", "detail"},
     "net": {"base", "io", "api", "detail"},
     "exec": {"base", "io", "api", "detail"},
     "http": {"base", "net", "api", "detail", "http api"},
+    "ssl": {"base", "api", "detail", "ssl api"},
     "inspect": {"base", "core", "api", "detail"},
     "cli": {"inspect", "api", "http api"},
     "unit tests": {name for _, name in LAYERS},
-    "tests": {"api", "http api", "testing"},
-    "bench": {"api", "http api", "testing"},
-    "examples": {"api", "http api", "testing"},
+    "tests": {"api", "http api", "ssl api", "testing"},
+    "bench": {"api", "http api", "ssl api", "testing"},
+    "examples": {"api", "http api", "ssl api", "testing"},
 }
 
 # Public headers that know no coroutines; base implements them and may use them throughout.
@@ -52,13 +56,14 @@ BASICS = {f"include/asyncio/{name}.hpp"
 
 # Headers of the operating system are kept to these places; elsewhere nothing may assume
 # Linux. What GCC and clang bring along themselves is no such header.
-SYSTEM_ALLOWED = ("src/io/", "src/net/", "src/http/", "src/exec/", "src/inspect/", "tools/",
-                  "bench/", "tests/")
+SYSTEM_ALLOWED = ("src/io/", "src/net/", "src/http/", "src/ssl/", "src/exec/", "src/inspect/",
+                  "tools/", "bench/", "tests/")
 COMPILER_HEADERS = {"cxxabi.h", "x86intrin.h"}
 
 # Other libraries' headers, and the only places that may include them.
 THIRD_PARTY = {
     "curl/": ("src/http/", "tests/", "bench/"),
+    "openssl/": ("src/ssl/", "tests/", "bench/"),
     "CLI/": ("tools/", "bench/"),
     "gtest/": ("tests/", "include/asyncio/testing/gtest.hpp"),
     "gmock/": ("tests/",),

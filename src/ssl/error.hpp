@@ -1,0 +1,29 @@
+// What OpenSSL reports, as exceptions.
+#pragma once
+
+#include "ssl/openssl_types.hpp"
+
+#include <exception>
+#include <string>
+#include <string_view>
+
+namespace asyncio::inline v0 {
+namespace ssl::detail {
+
+// Each takes what OpenSSL has reported in this thread since ERR_clear_error, and forgets it.
+
+// Raises it unless a call succeeded that has no reason to fail but a lack of memory.
+void check(bool success);
+// What was wrong with a connection. `verify_remedy` is of the certificate that was refused, if one
+// was.
+std::exception_ptr connection_error(const SSL* connection, bool handshake_done,
+                                    const std::string& verify_remedy);
+// What was wrong with the file of that name, or with what is called so: "the key in 'x.pem'".
+[[noreturn]] void throw_file_error(const std::string& name);
+
+// What can be done about a certificate that was refused.
+std::string verify_remedy(std::string_view server_hostname, int verify_code,
+                          const X509* certificate);
+
+}  // namespace ssl::detail
+}  // namespace asyncio::inline v0
