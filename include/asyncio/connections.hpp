@@ -26,6 +26,25 @@ struct ConnectOptions {
     std::optional<std::size_t> interleave{};
     /// Throw the errors of all addresses as an ExceptionGroup, instead of one error.
     bool all_errors = false;
+    /// Speak TLS; `ssl::create_default_context()` of <asyncio/openssl.hpp> gives one.
+    std::shared_ptr<const SSLContext> ssl{};
+    /// Whom the server's certificate must be for; empty: for the host.
+    std::string server_hostname{};
+    Duration ssl_handshake_timeout = default_ssl_handshake_timeout;
+    Duration ssl_shutdown_timeout = default_ssl_shutdown_timeout;
+    /// Of the StreamReader.
+    std::size_t limit = default_stream_limit;
+};
+
+/// How to talk over a socket that is connected already, or at a path.
+struct StreamOptions {
+    /// As in ConnectOptions; a client's `server_hostname` must be given, for there is no host.
+    std::shared_ptr<const SSLContext> ssl{};
+    std::string server_hostname{};
+    Duration ssl_handshake_timeout = default_ssl_handshake_timeout;
+    Duration ssl_shutdown_timeout = default_ssl_shutdown_timeout;
+    /// True for the socket of a client that was accepted outside asyncio.
+    bool server_side = false;
     /// Of the StreamReader.
     std::size_t limit = default_stream_limit;
 };
@@ -43,9 +62,10 @@ using ProtocolFactory = std::function<std::shared_ptr<Protocol>()>;
 
 ASYNCIO_API Coro<std::shared_ptr<Transport>> connect(ProtocolFactory factory, std::string host,
                                                      std::uint16_t port, ConnectOptions options);
-ASYNCIO_API Coro<std::shared_ptr<Transport>> connect_unix(ProtocolFactory factory,
-                                                          std::string path);
-ASYNCIO_API Coro<std::shared_ptr<Transport>> adopt(ProtocolFactory factory, Socket socket);
+ASYNCIO_API Coro<std::shared_ptr<Transport>> connect_unix(ProtocolFactory factory, std::string path,
+                                                          StreamOptions options);
+ASYNCIO_API Coro<std::shared_ptr<Transport>> adopt(ProtocolFactory factory, Socket socket,
+                                                   StreamOptions options);
 
 // The types a factory's protocol has.
 template <class F>
@@ -76,11 +96,9 @@ Coro<Connection<ProtocolOf<F>>> typed_connection(F factory, Connect connect) {
 ASYNCIO_API Coro<StreamPair> open_connection(std::string host, std::uint16_t port,
                                              ConnectOptions options = {});
 /// Streams over a stream socket that is connected already.
-ASYNCIO_API Coro<StreamPair> open_connection(Socket socket,
-                                             std::size_t limit = default_stream_limit);
+ASYNCIO_API Coro<StreamPair> open_connection(Socket socket, StreamOptions options = {});
 /// To the socket of that path, or with a leading '\0' of that name without a file.
-ASYNCIO_API Coro<StreamPair> open_unix_connection(std::string path,
-                                                  std::size_t limit = default_stream_limit);
+ASYNCIO_API Coro<StreamPair> open_unix_connection(std::string path, StreamOptions options = {});
 
 /// Connects, and calls `factory()` for the protocol once it succeeded; the transport tells it
 /// `connection_made` before this returns.
@@ -94,18 +112,30 @@ Coro<Connection<detail::ProtocolOf<F>>> create_connection(F factory, std::string
     });
 }
 template <std::invocable F>
-Coro<Connection<detail::ProtocolOf<F>>> create_unix_connection(F factory, std::string path) {
-    return detail::typed_connection(std::move(factory), [path = std::move(path)](auto make) {
-        return detail::connect_unix(std::move(make), path);
-    });
+Coro<Connection<detail::ProtocolOf<F>>> create_unix_connection(F factory, std::string path,
+                                                               StreamOptions options = {}) {
+    return detail::typed_connection(
+        std::move(factory), [path = std::move(path), options = std::move(options)](auto make) {
+            return detail::connect_unix(std::move(make), path, options);
+        });
 }
 /// Over a connected stream socket, for instance one that was accepted outside asyncio.
 template <std::invocable F>
-Coro<Connection<detail::ProtocolOf<F>>> connect_accepted_socket(F factory, Socket socket) {
-    return detail::typed_connection(std::move(factory),
-                                    [socket = std::move(socket)](auto make) mutable {
-                                        return detail::adopt(std::move(make), std::move(socket));
-                                    });
+Coro<Connection<detail::ProtocolOf<F>>> connect_accepted_socket(F factory, Socket socket,
+                                                                StreamOptions options = {}) {
+    return detail::typed_connection(
+        std::move(factory),
+        [socket = std::move(socket), options = std::move(options)](auto make) mutable {
+            return detail::adopt(std::move(make), std::move(socket), std::move(options));
+        });
 }
+
+/// Goes on in TLS over a connection that exists: hands `transport` over to TLS, and gives the
+/// transport that `protocol` writes to from now on. `protocol` is not told connection_made again.
+/// If the handshake fails, the connection is closed. Source: CPython's base_events.start_tls.
+ASYNCIO_API Coro<std::shared_ptr<Transport>> start_tls(std::shared_ptr<Transport> transport,
+                                                       std::shared_ptr<Protocol> protocol,
+                                                       const std::shared_ptr<const SSLContext>& ssl,
+                                                       const StartTlsOptions& options = {});
 
 }  // namespace asyncio::inline v0

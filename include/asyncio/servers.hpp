@@ -44,6 +44,10 @@ struct ServerOptions {
     bool keep_alive = false;
     /// False: `start_serving` or `serve_forever` begins to accept.
     bool start_serving = true;
+    /// Speak TLS; of <asyncio/openssl.hpp>: `ssl::create_default_context(Purpose::client_auth)`.
+    std::shared_ptr<const SSLContext> ssl{};
+    Duration ssl_handshake_timeout = default_ssl_handshake_timeout;
+    Duration ssl_shutdown_timeout = default_ssl_shutdown_timeout;
     /// Of the StreamReaders.
     std::size_t limit = default_stream_limit;
 };
@@ -54,6 +58,10 @@ struct UnixServerOptions {
     bool start_serving = true;
     /// Remove the path when the server closes, if it is still this server's.
     bool cleanup_socket = true;
+    /// As in ServerOptions.
+    std::shared_ptr<const SSLContext> ssl{};
+    Duration ssl_handshake_timeout = default_ssl_handshake_timeout;
+    Duration ssl_shutdown_timeout = default_ssl_shutdown_timeout;
     std::size_t limit = default_stream_limit;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asyncio/async_generator.hpp>
+#include <asyncio/clock.hpp>
 #include <asyncio/transports.hpp>
 
 #include <concepts>
@@ -10,12 +11,27 @@
 
 namespace asyncio::inline v0 {
 
+class SSLContext;
 class StreamReader;
 class StreamWriter;
 
 /// What `readuntil`, `readline` and the like may buffer; the peer is asked to pause when twice as
 /// much waits to be read.
 inline constexpr std::size_t default_stream_limit = std::size_t{64} * 1024;
+
+/// How long a TLS handshake may take, and the exchange of ends that closes a connection.
+inline constexpr Duration default_ssl_handshake_timeout = std::chrono::seconds(60);
+inline constexpr Duration default_ssl_shutdown_timeout = std::chrono::seconds(30);
+
+/// How to go on in TLS.
+struct StartTlsOptions {
+    /// The streams of a server's handler are on that side anyway.
+    bool server_side = false;
+    /// Whom the server's certificate must be for. A client must give it.
+    std::string server_hostname{};
+    Duration ssl_handshake_timeout = default_ssl_handshake_timeout;
+    Duration ssl_shutdown_timeout = default_ssl_shutdown_timeout;
+};
 
 namespace detail {
 
@@ -147,6 +163,11 @@ public:
     bool is_closing() const { return transport().is_closing(); }
     /// Waits until the connection is closed. Raises: the error that it was lost with.
     Coro<void> wait_closed();
+
+    /// Goes on in TLS, on a client's or an accepted connection; the handles stay the same. Bytes
+    /// that arrived and were not read are taken for the peer's side of the handshake. Raises:
+    /// SSLError and others if the handshake fails; the connection is closed then. Source: S272.
+    Coro<void> start_tls(std::shared_ptr<const SSLContext> ssl, StartTlsOptions options = {});
 
     template <class T>
     std::optional<T> get_extra_info(ExtraInfo<T> which) const {

@@ -10,6 +10,8 @@
 
 namespace asyncio::inline v0 {
 
+class SSLObject;
+
 /// Names one piece of what `get_extra_info` knows, and its type. Transports of your own may have
 /// more of them.
 template <class T>
@@ -25,6 +27,8 @@ inline constexpr ExtraInfo<Address> peername{"peername"};
 inline constexpr ExtraInfo<Address> sockname{"sockname"};
 /// The file descriptor, to ask for options or to set them. Not to be closed, read or written.
 inline constexpr ExtraInfo<int> socket{"socket"};
+/// What TLS knows of the peer and the connection; valid as long as the transport.
+inline constexpr ExtraInfo<const SSLObject*> ssl_object{"ssl_object"};
 
 }  // namespace extra_info
 
@@ -56,8 +60,8 @@ public:
         return known == nullptr ? std::nullopt : std::optional<T>(std::move(*known));
     }
 
-protected:
-    /// The value of that name, of the type its ExtraInfo tells; empty if there is none.
+    /// What get_extra_info looks up, for transports over others: the value of that name, of the
+    /// type its ExtraInfo tells; empty if there is none.
     virtual std::any extra(std::string_view name) const;
 };
 

@@ -9,6 +9,8 @@
 #include "net/fd_transport.hpp"
 #include "net/resolve.hpp"
 #include "net/stream_protocol.hpp"
+#include "net/tls_connection.hpp"
+#include "net/upgrade.hpp"
 
 #include <sys/socket.h>
 
@@ -122,27 +124,63 @@ Coro<Socket> connect_to_any(std::vector<Address> addresses, ConnectOptions optio
     throw_all(std::move(errors), options.all_errors);
 }
 
+// How the two ends talk over a socket.
+struct Security {
+    std::shared_ptr<const SSLContext> ssl;  // null: in the clear
+    bool server_side = false;
+    std::string server_hostname;
+    TlsTimeouts timeouts;
+};
+
+// Closes a connection that its maker does not get.
+class CloseUnlessDone {
+public:
+    explicit CloseUnlessDone(Transport& transport) noexcept : transport_(&transport) {}
+    CloseUnlessDone(const CloseUnlessDone&) = delete;
+    CloseUnlessDone& operator=(const CloseUnlessDone&) = delete;
+    ~CloseUnlessDone() {
+        if (transport_ != nullptr) {
+            transport_->close();
+        }
+    }
+    void done() noexcept { transport_ = nullptr; }
+
+private:
+    Transport* transport_;
+};
+
 // Hands the socket to a transport, and waits until the protocol knows.
-Coro<TransportPtr> begin(ProtocolFactory factory, Socket socket, Address peer) {
+Coro<TransportPtr> begin(ProtocolFactory factory, Socket socket, Address peer, Security security) {
     EventLoop& loop = get_running_loop();
     const Future<void> connected = loop.create_future<void>();
+    std::shared_ptr<Protocol> protocol = factory();
+    std::shared_ptr<TlsConnection> tls;
+    if (security.ssl != nullptr) {
+        tls = std::make_shared<TlsConnection>(
+            loop, wrap(*security.ssl, security.server_side, security.server_hostname),
+            std::move(protocol), security.timeouts, connected);
+        protocol = tls;
+    }
     auto transport = std::make_shared<FdTransport>(
-        loop, std::move(socket), FdTransport::Kind::socket, std::move(peer), factory());
-    transport->begin(connected);
-    struct CloseUnlessConnected {
-        explicit CloseUnlessConnected(Transport& owner) noexcept : transport(&owner) {}
-        CloseUnlessConnected(const CloseUnlessConnected&) = delete;
-        CloseUnlessConnected& operator=(const CloseUnlessConnected&) = delete;
-        ~CloseUnlessConnected() {
-            if (transport != nullptr) {
-                transport->close();
-            }
-        }
-        Transport* transport;
-    } unless_connected(*transport);
+        loop, std::move(socket), FdTransport::Kind::socket, std::move(peer), std::move(protocol));
+    transport->begin(tls == nullptr ? connected : Future<void>());
+    CloseUnlessDone closing(*transport);
     co_await connected;
-    unless_connected.transport = nullptr;
+    closing.done();
+    if (tls != nullptr) {
+        co_return tls;
+    }
     co_return transport;
+}
+
+Coro<TransportPtr> begin(ProtocolFactory factory, Socket socket, Address peer,
+                         StreamOptions options) {
+    return begin(std::move(factory), std::move(socket), std::move(peer),
+                 Security{.ssl = std::move(options.ssl),
+                          .server_side = options.server_side,
+                          .server_hostname = std::move(options.server_hostname),
+                          .timeouts = {.handshake = options.ssl_handshake_timeout,
+                                       .shutdown = options.ssl_shutdown_timeout}});
 }
 
 Coro<StreamPair> streams_over(Coro<TransportPtr> connecting,
@@ -163,24 +201,66 @@ Coro<TransportPtr> connect(ProtocolFactory factory, std::string host, std::uint1
     Socket socket = co_await connect_to_any(co_await resolve(host, port, options.family), options);
     socket.set_nodelay();
     Address peer = socket.getpeername();
-    co_return co_await begin(std::move(factory), std::move(socket), std::move(peer));
+    co_return co_await begin(std::move(factory), std::move(socket), std::move(peer),
+                             Security{.ssl = options.ssl,
+                                      .server_hostname = options.server_hostname.empty()
+                                                             ? host
+                                                             : options.server_hostname,
+                                      .timeouts = {.handshake = options.ssl_handshake_timeout,
+                                                   .shutdown = options.ssl_shutdown_timeout}});
 }
 
-Coro<TransportPtr> connect_unix(ProtocolFactory factory, std::string path) {
+Coro<TransportPtr> connect_unix(ProtocolFactory factory, std::string path, StreamOptions options) {
     const Address address = Address::local(path);
     Socket socket = co_await connect_to(address, std::nullopt);
-    co_return co_await begin(std::move(factory), std::move(socket), address);
+    co_return co_await begin(std::move(factory), std::move(socket), address, std::move(options));
 }
 
-Coro<TransportPtr> adopt(ProtocolFactory factory, Socket socket) {
+Coro<TransportPtr> adopt(ProtocolFactory factory, Socket socket, StreamOptions options) {
     Address peer = socket.getpeername();
     if (peer.family() == AddressFamily::inet || peer.family() == AddressFamily::inet6) {
         socket.set_nodelay();
     }
-    co_return co_await begin(std::move(factory), std::move(socket), std::move(peer));
+    co_return co_await begin(std::move(factory), std::move(socket), std::move(peer),
+                             std::move(options));
+}
+
+std::unique_ptr<SSLObject> wrap(const SSLContext& ssl, bool server_side,
+                                const std::string& server_hostname) {
+    if (!server_side && server_hostname.empty()) {
+        throw ValueError("TLS needs a server_hostname, whom the server's certificate must be for");
+    }
+    return ssl.wrap_bio(server_side, server_hostname);
+}
+
+Coro<TransportPtr> upgrade(TransportPtr transport, std::shared_ptr<Protocol> protocol,
+                           std::unique_ptr<SSLObject> ssl, TlsTimeouts timeouts,
+                           std::string early) {
+    EventLoop& loop = get_running_loop();
+    const Future<void> connected = loop.create_future<void>();
+    auto tls = std::make_shared<TlsConnection>(loop, std::move(ssl), std::move(protocol), timeouts,
+                                               connected, nullptr, false);
+    CloseUnlessDone closing(*transport);
+    transport->set_protocol(tls);
+    tls->connection_made(transport);
+    tls->data_received(early);
+    transport->resume_reading();
+    co_await connected;
+    closing.done();
+    co_return tls;
 }
 
 }  // namespace detail
+
+Coro<std::shared_ptr<Transport>> start_tls(std::shared_ptr<Transport> transport,
+                                           std::shared_ptr<Protocol> protocol,
+                                           const std::shared_ptr<const SSLContext>& ssl,
+                                           const StartTlsOptions& options) {
+    return detail::upgrade(
+        std::move(transport), std::move(protocol),
+        detail::wrap(*ssl, options.server_side, options.server_hostname),
+        {.handshake = options.ssl_handshake_timeout, .shutdown = options.ssl_shutdown_timeout}, {});
+}
 
 Coro<StreamPair> open_connection(std::string host, std::uint16_t port, ConnectOptions options) {
     auto [protocol, factory] = detail::client_protocol(options.limit);
@@ -188,15 +268,16 @@ Coro<StreamPair> open_connection(std::string host, std::uint16_t port, ConnectOp
         detail::connect(std::move(factory), std::move(host), port, std::move(options)), protocol);
 }
 
-Coro<StreamPair> open_connection(Socket socket, std::size_t limit) {
-    auto [protocol, factory] = detail::client_protocol(limit);
-    return detail::streams_over(detail::adopt(std::move(factory), std::move(socket)), protocol);
+Coro<StreamPair> open_connection(Socket socket, StreamOptions options) {
+    auto [protocol, factory] = detail::client_protocol(options.limit);
+    return detail::streams_over(
+        detail::adopt(std::move(factory), std::move(socket), std::move(options)), protocol);
 }
 
-Coro<StreamPair> open_unix_connection(std::string path, std::size_t limit) {
-    auto [protocol, factory] = detail::client_protocol(limit);
-    return detail::streams_over(detail::connect_unix(std::move(factory), std::move(path)),
-                                protocol);
+Coro<StreamPair> open_unix_connection(std::string path, StreamOptions options) {
+    auto [protocol, factory] = detail::client_protocol(options.limit);
+    return detail::streams_over(
+        detail::connect_unix(std::move(factory), std::move(path), std::move(options)), protocol);
 }
 
 }  // namespace asyncio::inline v0

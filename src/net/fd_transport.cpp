@@ -360,27 +360,13 @@ void FdTransport::fail_errno(const char* message) {
 }
 
 void FdTransport::fail(std::exception_ptr error, const char* message) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::system_error& failure) {
-        // What a network does every day; the protocol hears of it.
-        if (loop_.get_debug()) {
-            log(LogLevel::debug, std::string(message) + ": " + failure.what());
-        }
-    } catch (...) {
-        ErrorContext context;
-        context.message = message;
-        context.exception = error;
-        context.transport = this;
-        context.protocol = protocol_.get();
-        loop_.call_exception_handler(context);
-    }
+    report_failure(loop_, *this, protocol_.get(), error, message);
     force_close(std::move(error));
 }
 
 void FdTransport::close() {
-    if (closing_) {
-        return;
+    if (closing_ || loop_.is_closed()) {
+        return;  // a loop that closes is about to call detach()
     }
     closing_ = true;
     stop_reading();
@@ -390,7 +376,7 @@ void FdTransport::close() {
 }
 
 void FdTransport::force_close(std::exception_ptr error) {
-    if (lost_ != 0) {
+    if (lost_ != 0 || loop_.is_closed()) {
         return;
     }
     stop_writing();

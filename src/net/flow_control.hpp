@@ -62,5 +62,10 @@ void tell(EventLoop& loop, BaseTransport& transport, BaseProtocol& protocol, con
     }
 }
 
+// The connection ends with this error: reports it, unless it is what a network does every day and
+// the protocol hears of anyway.
+void report_failure(EventLoop& loop, BaseTransport& transport, BaseProtocol* protocol,
+                    const std::exception_ptr& error, const char* message);
+
 }  // namespace detail
 }  // namespace asyncio::inline v0

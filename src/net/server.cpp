@@ -80,8 +80,9 @@ struct ServerState::Listener final : IoOperation {
 };
 
 ServerState::ServerState(EventLoop& loop, ProtocolFactory factory, std::vector<Socket> sockets,
-                         int backlog, std::optional<SocketFile> file)
-    : loop_(loop), factory_(std::move(factory)), backlog_(backlog), file_(std::move(file)) {
+                         int backlog, ServerSecurity security, std::optional<SocketFile> file)
+    : loop_(loop), factory_(std::move(factory)), backlog_(backlog), security_(std::move(security)),
+      file_(std::move(file)) {
     for (Socket& socket : sockets) {
         listeners_.push_back(std::make_unique<Listener>(*this, std::move(socket)));
     }
@@ -129,9 +130,16 @@ bool ServerState::accept_one(Listener& listener) {
 
 void ServerState::accepted(Socket socket, Address peer) {
     try {
-        auto transport =
+        std::shared_ptr<Protocol> protocol = factory_();
+        std::shared_ptr<ServerCore> whom = shared_from_this();
+        if (security_.ssl != nullptr) {
+            protocol = std::make_shared<TlsConnection>(loop_, security_.ssl->wrap_bio(true, {}),
+                                                       std::move(protocol), security_.timeouts,
+                                                       Future<void>(), std::move(whom));
+        }
+        const auto transport =
             std::make_shared<FdTransport>(loop_, std::move(socket), FdTransport::Kind::socket,
-                                          std::move(peer), factory_(), shared_from_this());
+                                          std::move(peer), std::move(protocol), std::move(whom));
         transport->begin();
     } catch (const LoopBreak&) {
         throw;
@@ -251,6 +259,13 @@ Socket listen(const Address& address, const ServerOptions& options) {
     return socket;
 }
 
+template <class Options>
+ServerSecurity security_of(const Options& options) {
+    return {.ssl = options.ssl,
+            .timeouts = {.handshake = options.ssl_handshake_timeout,
+                         .shutdown = options.ssl_shutdown_timeout}};
+}
+
 Coro<std::vector<Address>> addresses_of(Hosts hosts, std::uint16_t port, AddressFamily family) {
     std::vector<Address> addresses;
     if (hosts.names().empty()) {
@@ -302,7 +317,7 @@ Coro<Server> serve(ProtocolFactory factory, Hosts hosts, std::uint16_t port,
     }
     co_return co_await start(std::make_shared<ServerState>(get_running_loop(), std::move(factory),
                                                            std::move(sockets), options.backlog,
-                                                           std::nullopt),
+                                                           security_of(options), std::nullopt),
                              options.start_serving);
 }
 
@@ -323,7 +338,7 @@ Coro<Server> serve_unix(ProtocolFactory factory, std::string path, UnixServerOpt
     }
     co_return co_await start(std::make_shared<ServerState>(get_running_loop(), std::move(factory),
                                                            std::move(sockets), options.backlog,
-                                                           std::move(file)),
+                                                           security_of(options), std::move(file)),
                              options.start_serving);
 }
 

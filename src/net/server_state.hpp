@@ -5,6 +5,7 @@
 
 #include "net/io_line.hpp"
 #include "net/server_core.hpp"
+#include "net/tls_connection.hpp"
 
 #include <sys/types.h>
 
@@ -16,6 +17,11 @@ struct SocketFile {
     std::string path;
     dev_t device = 0;
     ino_t inode = 0;
+};
+
+struct ServerSecurity {
+    std::shared_ptr<const SSLContext> ssl;  // null: in the clear
+    TlsTimeouts timeouts;
 };
 
 // As Server of CPython's base_events.py.
@@ -30,7 +36,7 @@ class ServerState final : public ServerCore,
                           public std::enable_shared_from_this<ServerState> {
 public:
     ServerState(EventLoop& loop, ProtocolFactory factory, std::vector<Socket> sockets, int backlog,
-                std::optional<SocketFile> file);
+                ServerSecurity security, std::optional<SocketFile> file);
     ServerState(const ServerState&) = delete;
     ServerState& operator=(const ServerState&) = delete;
     ~ServerState();
@@ -66,6 +72,7 @@ private:
     EventLoop& loop_;
     const ProtocolFactory factory_;
     const int backlog_;
+    const ServerSecurity security_;
     const std::optional<SocketFile> file_;
 
     // Loop thread only.

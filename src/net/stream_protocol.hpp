@@ -22,6 +22,7 @@ public:
     void append(std::string_view data);
     // Removes the first `size` bytes, or all if there are fewer.
     std::string take(std::size_t size);
+    std::string take_all() { return take(size()); }
     void drop(std::size_t size) noexcept;
     // Puts bytes that were taken back in front.
     void restore(std::string_view bytes) { bytes_.replace(0, std::exchange(begin_, 0), bytes); }
@@ -75,7 +76,7 @@ struct WriterEnd {
 
 // The protocol behind a pair of streams: StreamReaderProtocol of CPython's streams.py.
 //
-// Invariant: `transport_` is set by connection_made, and stays.
+// Invariant: `transport_` is set by connection_made, replaced by start_tls, and stays.
 class StreamProtocol final : public BufferedProtocol,
                              public std::enable_shared_from_this<StreamProtocol> {
 public:
@@ -84,7 +85,7 @@ public:
     // `connected` is called with the streams of a connection that a server accepted; null for a
     // client, which asks for them.
     StreamProtocol(std::size_t limit, Connected connected)
-        : reader_(limit), connected_(std::move(connected)) {}
+        : reader_(limit), server_side_(connected != nullptr), connected_(std::move(connected)) {}
 
     StreamPair streams();
     Transport& transport() const noexcept { return *transport_; }
@@ -92,6 +93,8 @@ public:
     // What StreamWriter's functions of the same names do.
     static Coro<void> drain(std::shared_ptr<StreamProtocol> self);
     static Coro<void> wait_closed(std::shared_ptr<StreamProtocol> self);
+    static Coro<void> start_tls(std::shared_ptr<StreamProtocol> self,
+                                std::shared_ptr<const SSLContext> ssl, StartTlsOptions options);
 
     void connection_made(std::shared_ptr<Transport> transport) override;
     std::span<std::byte> get_buffer(std::ptrdiff_t size_hint) override;
@@ -103,6 +106,7 @@ public:
 
 private:
     ReaderState reader_;
+    const bool server_side_;
     Connected connected_;
     std::shared_ptr<Transport> transport_;
     bool paused_ = false;

@@ -6,6 +6,7 @@
 
 #include "net/receive_buffer.hpp"
 #include "net/stream_protocol.hpp"
+#include "net/upgrade.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -399,6 +400,21 @@ Coro<void> StreamProtocol::wait_closed(std::shared_ptr<StreamProtocol> self) {
     }
 }
 
+Coro<void> StreamProtocol::start_tls(std::shared_ptr<StreamProtocol> self,
+                                     std::shared_ptr<const SSLContext> ssl,
+                                     StartTlsOptions options) {
+    const bool server_side = options.server_side || self->server_side_;
+    std::unique_ptr<SSLObject> object = wrap(*ssl, server_side, options.server_hostname);
+    co_await drain(self);
+    // What has arrived already is the beginning of the peer's handshake.
+    self->reader_.paused = false;
+    self->transport_ = co_await upgrade(
+        self->transport_, self, std::move(object),
+        {.handshake = options.ssl_handshake_timeout, .shutdown = options.ssl_shutdown_timeout},
+        self->reader_.buffer.take_all());
+    self->reader_.transport = self->transport_;
+}
+
 WriterEnd::~WriterEnd() {
     Transport& transport = protocol->transport();
     if (transport.is_closing()) {
@@ -472,6 +488,10 @@ void StreamReader::set_transport(std::shared_ptr<Transport> transport) {
 Transport& StreamWriter::transport() const { return end_->protocol->transport(); }
 
 Coro<void> StreamWriter::drain() { return detail::StreamProtocol::drain(end_->protocol); }
+
+Coro<void> StreamWriter::start_tls(std::shared_ptr<const SSLContext> ssl, StartTlsOptions options) {
+    return detail::StreamProtocol::start_tls(end_->protocol, std::move(ssl), std::move(options));
+}
 
 Coro<void> StreamWriter::wait_closed() {
     return detail::StreamProtocol::wait_closed(end_->protocol);

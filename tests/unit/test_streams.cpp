@@ -41,7 +41,9 @@ struct Ends {
 };
 Coro<Ends> ends(std::size_t limit = asyncio::default_stream_limit) {
     auto [near, far] = asyncio::socketpair();
-    StreamPair streams = co_await asyncio::open_connection(std::move(near), limit);
+    asyncio::StreamOptions options;
+    options.limit = limit;
+    StreamPair streams = co_await asyncio::open_connection(std::move(near), std::move(options));
     co_return Ends{std::move(streams), std::move(far)};
 }
 
@@ -279,6 +281,31 @@ TEST(StreamHandles, S269_a_writer_that_outlives_its_loop_closes_nothing) {
     kept->writer.write("nowhere");
     kept.reset();
     EXPECT_EQ(log.take().size(), 0U);
+}
+
+TEST(StreamHandles, the_loop_may_close_at_any_step_of_a_connection) {
+    for (int steps = 0; steps < 20; ++steps) {
+        LogCapture log;
+        asyncio::testing::VirtualClock clock;
+        std::vector<asyncio::ErrorContext> reports;
+        auto loop = make_virtual_loop(clock, reports);
+        loop->create_task([]() -> Coro<void> {
+            Server server = co_await echo_server();
+            auto [reader, writer] = co_await connect_to(server);
+            writer.write(std::string(3'000'000, 'x'));
+            co_await reader.readexactly(3'000'000);
+            writer.close();
+            co_await writer.wait_closed();
+        });
+        for (int i = 0; i < steps; ++i) {
+            loop->run_once(asyncio::Duration::zero());
+        }
+        loop.reset();
+        for (const auto& report : reports) {
+            EXPECT_EQ(report.message, "Task was destroyed but it is pending!") << steps;
+        }
+        EXPECT_EQ(log.take().size(), 0U) << steps;
+    }
 }
 
 // ---- servers

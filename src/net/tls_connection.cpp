@@ -1,0 +1,389 @@
+// TLS over a transport. Follows CPython's asyncio/sslproto.py.
+#include "net/tls_connection.hpp"
+
+#include <asyncio/log.hpp>
+
+#include "net/receive_buffer.hpp"
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+namespace {
+
+// Room that is offered to one recv: some records, which are decrypted before the next.
+constexpr std::size_t incoming_size = std::size_t{64} * 1024;
+// Writes after the end, before the log tells that nobody heeds it.
+constexpr std::uint32_t dropped_writes_until_warning = 5;
+
+std::string seconds_text(Duration duration) {
+    std::string text = std::to_string(std::chrono::duration<double>(duration).count());
+    text.erase(text.find_last_not_of('0') + 1);
+    return text + (text.ends_with('.') ? "0" : "") + " seconds";
+}
+
+}  // namespace
+
+TlsConnection::TlsConnection(EventLoop& loop, std::unique_ptr<SSLObject> ssl,
+                             std::shared_ptr<Protocol> protocol, TlsTimeouts timeouts,
+                             Future<void> connected, std::shared_ptr<ServerCore> server,
+                             bool announce)
+    : loop_(loop), ssl_(std::move(ssl)), timeouts_(timeouts), protocol_(std::move(protocol)),
+      buffered_(protocol_->buffered()), server_(std::move(server)),
+      connected_(std::move(connected)), told_(!announce) {}
+
+TlsConnection::~TlsConnection() {
+    deadline_.cancel();
+    leave_server();
+}
+
+void TlsConnection::leave_server() noexcept {
+    if (const auto server = std::move(server_); ServerMember::linked()) {
+        server->detach(*this);
+    }
+}
+
+// ---- the handshake
+
+void TlsConnection::connection_made(std::shared_ptr<Transport> lower) {
+    lower_ = std::move(lower);
+    if (server_ != nullptr) {
+        server_->attach(*this);
+    }
+    phase_ = Phase::handshake;
+    arm(timeouts_.handshake, &TlsConnection::handshake_expired);
+    advance();
+}
+
+void TlsConnection::handshake() {
+    const bool done = ssl_->do_handshake();
+    flush();
+    if (!done) {
+        return;
+    }
+    deadline_.cancel();
+    phase_ = Phase::wrapped;
+    if (!std::exchange(told_, true)) {
+        tell(loop_, *this, *protocol_, "protocol.connection_made() failed",
+             [this] { protocol_->connection_made(shared_from_this()); });
+    }
+    if (connected_ && !connected_.done()) {
+        connected_.set_result();
+    }
+}
+
+void TlsConnection::handshake_expired() {
+    fail(std::make_exception_ptr(std::system_error(
+             std::make_error_code(std::errc::connection_aborted),
+             "the TLS handshake takes longer than " + seconds_text(timeouts_.handshake))),
+         "The TLS handshake timed out");
+}
+
+void TlsConnection::arm(Duration timeout, void (TlsConnection::*expired)()) {
+    deadline_.cancel();
+    deadline_ = loop_.call_later(timeout, [this, expired] { (this->*expired)(); });
+}
+
+// ---- what the peer sends
+
+std::span<std::byte> TlsConnection::get_buffer(std::ptrdiff_t size_hint) {
+    const auto wanted = size_hint > 0 ? static_cast<std::size_t>(size_hint) : incoming_size;
+    return ssl_->incoming(std::min(wanted, incoming_size));
+}
+
+void TlsConnection::buffer_updated(std::size_t count) {
+    ssl_->commit(count);
+    advance();
+}
+
+void TlsConnection::advance() {
+    try {
+        if (phase_ == Phase::handshake) {
+            handshake();
+        }
+        if (phase_ == Phase::wrapped) {
+            read_all();
+        }
+        if (phase_ == Phase::shutdown) {
+            shut_down();
+        }
+    } catch (const LoopBreak&) {
+        throw;
+    } catch (...) {
+        fail(std::current_exception(), "TLS failed");
+    }
+}
+
+void TlsConnection::read_all() {
+    bool more = true;
+    while (more && !paused_ && phase_ == Phase::wrapped) {
+        std::span<std::byte> room;
+        if (buffered_ == nullptr) {
+            room = receive_buffer();
+        } else if (!tell_or_fail("Fatal error: protocol.get_buffer() call failed.", [&] {
+                       room = buffered_->get_buffer(-1);
+                       if (room.empty()) {
+                           throw RuntimeError("get_buffer() returned an empty buffer");
+                       }
+                   })) {
+            return;
+        }
+        bool ended = false;
+        const std::size_t count = read_some(room, more, ended);
+        if (count > 0 && !deliver(room.first(count))) {
+            return;
+        }
+        if (ended && phase_ == Phase::wrapped) {
+            tell_or_fail("Fatal error: protocol.eof_received() call failed.",
+                         [this] { protocol_->eof_received(); });
+            start_shutdown();
+        }
+    }
+    flush();
+}
+
+std::size_t TlsConnection::read_some(std::span<std::byte> room, bool& more, bool& ended) {
+    std::size_t count = 0;
+    while (count < room.size()) {
+        try {
+            const std::optional<std::size_t> size = ssl_->read(room.subspan(count));
+            more = size.has_value();
+            ended = size == std::size_t{0};
+            if (!more || ended) {
+                break;
+            }
+            count += *size;
+        } catch (...) {
+            // What came before the error counts; the next read throws the error again.
+            if (count == 0) {
+                throw;
+            }
+            break;
+        }
+    }
+    return count;
+}
+
+bool TlsConnection::deliver(std::span<const std::byte> data) {
+    if (buffered_ != nullptr) {
+        return tell_or_fail("Fatal error: protocol.buffer_updated() call failed.",
+                            [&] { buffered_->buffer_updated(data.size()); });
+    }
+    return tell_or_fail("Fatal error: protocol.data_received() call failed.", [&] {
+        protocol_->data_received({reinterpret_cast<const char*>(data.data()), data.size()});
+    });
+}
+
+bool TlsConnection::eof_received() {
+    eof_ = true;
+    if (phase_ == Phase::shutdown) {
+        return false;  // the answer to our close_notify that many peers give
+    }
+    ssl_->feed_eof();
+    advance();
+    // Of what was read before somebody paused, the rest is still to be delivered.
+    return paused_ && phase_ == Phase::wrapped;
+}
+
+void TlsConnection::pause_reading() {
+    if (is_reading()) {
+        paused_ = true;
+        lower_->pause_reading();
+    }
+}
+
+void TlsConnection::resume_reading() {
+    if (!paused_ || is_closing() || loop_.is_closed()) {
+        return;
+    }
+    paused_ = false;
+    lower_->resume_reading();
+    // What is decrypted already; not from inside the caller, who may not expect it.
+    loop_.call_soon([self = shared_from_this()] { self->advance(); });
+}
+
+// ---- what is sent
+
+void TlsConnection::flush() {
+    const std::span<const std::byte> bytes = ssl_->outgoing();
+    if (!bytes.empty()) {
+        lower_->write(bytes);
+        ssl_->consume(bytes.size());
+    }
+}
+
+void TlsConnection::write(std::string_view data) {
+    if (phase_ != Phase::wrapped) {
+        if (!data.empty() && ++dropped_writes_ == dropped_writes_until_warning) {
+            log(LogLevel::warning, "what is written to a TLS connection that is closing or lost is "
+                                   "dropped; is_closing() tells of it");
+        }
+        return;
+    }
+    try {
+        while (!data.empty()) {
+            data.remove_prefix(ssl_->write(std::as_bytes(std::span(data))));
+            flush();
+        }
+    } catch (const LoopBreak&) {
+        throw;
+    } catch (...) {
+        fail(std::current_exception(), "TLS failed");
+    }
+}
+
+void TlsConnection::writelines(std::span<const std::string_view> pieces) {
+    // One record for all of them, rather than one for each.
+    std::string joined;
+    for (const std::string_view piece : pieces) {
+        joined += piece;
+    }
+    write(std::string_view(joined));
+}
+
+void TlsConnection::write_eof() {
+    throw RuntimeError("TLS cannot end one direction only: close() the connection");
+}
+
+void TlsConnection::pause_writing() {
+    if (told_ && protocol_ != nullptr) {
+        protocol_->pause_writing();
+    }
+}
+
+void TlsConnection::resume_writing() {
+    if (told_ && protocol_ != nullptr) {
+        protocol_->resume_writing();
+    }
+}
+
+std::size_t TlsConnection::get_write_buffer_size() const noexcept {
+    return lower_->get_write_buffer_size();
+}
+
+WriteBufferLimits TlsConnection::get_write_buffer_limits() const noexcept {
+    return lower_->get_write_buffer_limits();
+}
+
+void TlsConnection::set_write_buffer_limits(std::optional<std::size_t> high,
+                                            std::optional<std::size_t> low) {
+    lower_->set_write_buffer_limits(high, low);
+}
+
+// ---- the end
+
+void TlsConnection::close() {
+    if (loop_.is_closed()) {
+        return;
+    }
+    if (phase_ == Phase::wrapped) {
+        start_shutdown();
+        advance();
+    } else if (phase_ == Phase::handshake) {
+        lower_->abort();
+    }
+}
+
+void TlsConnection::abort() {
+    if (phase_ != Phase::lost) {
+        lower_->abort();
+    }
+}
+
+bool TlsConnection::is_closing() const noexcept {
+    return phase_ >= Phase::shutdown || lower_->is_closing();
+}
+
+void TlsConnection::start_shutdown() {
+    if (phase_ != Phase::wrapped) {
+        return;
+    }
+    phase_ = Phase::shutdown;
+    arm(timeouts_.shutdown, &TlsConnection::shutdown_expired);
+    if (paused_) {
+        lower_->resume_reading();
+    }
+}
+
+void TlsConnection::shut_down() {
+    const bool done = ssl_->unwrap();
+    flush();
+    if (done || eof_) {
+        deadline_.cancel();
+        lower_->close();
+    }
+}
+
+void TlsConnection::shutdown_expired() {
+    fail(std::make_exception_ptr(
+             TimeoutError("the peer did not answer the end of the TLS connection within " +
+                          seconds_text(timeouts_.shutdown))),
+         "The TLS shutdown timed out");
+}
+
+void TlsConnection::connection_lost(const std::exception_ptr& error) {
+    deadline_.cancel();
+    phase_ = Phase::lost;
+    if (error_ == nullptr) {
+        error_ = error;
+    }
+    leave_server();
+    if (connected_ && !connected_.done()) {
+        connected_.set_exception(error_ != nullptr
+                                     ? error_
+                                     : std::make_exception_ptr(std::system_error(
+                                           std::make_error_code(std::errc::connection_reset),
+                                           "the connection was lost in the TLS handshake")));
+    }
+    if (const auto protocol = std::move(protocol_); told_) {
+        tell(loop_, *this, *protocol, "protocol.connection_lost() failed",
+             [&] { protocol->connection_lost(error_); });
+    }
+    buffered_ = nullptr;
+}
+
+template <class Call>
+bool TlsConnection::tell_or_fail(const char* failure, Call call) {
+    try {
+        call();
+        return true;
+    } catch (const LoopBreak&) {
+        throw;
+    } catch (...) {
+        fail(std::current_exception(), failure);
+        return false;
+    }
+}
+
+void TlsConnection::fail(std::exception_ptr error, const char* message) {
+    if (phase_ == Phase::lost) {
+        return;
+    }
+    report_failure(loop_, *this, protocol_.get(), error, message);
+    if (error_ == nullptr) {
+        error_ = std::move(error);
+    }
+    flush();  // an alert that tells the peer why, if there is one
+    lower_->abort();
+}
+
+void TlsConnection::set_protocol(std::shared_ptr<Protocol> protocol) {
+    if (phase_ == Phase::lost) {
+        return;
+    }
+    if (protocol == nullptr) {
+        throw TypeError("set_protocol() needs a protocol");
+    }
+    buffered_ = protocol->buffered();
+    // The old one may be the caller.
+    loop_.call_soon([old = std::exchange(protocol_, std::move(protocol))] {});
+}
+
+std::any TlsConnection::extra(std::string_view name) const {
+    if (name == extra_info::ssl_object.name) {
+        return static_cast<const SSLObject*>(ssl_.get());
+    }
+    return lower_->extra(name);
+}
+
+}  // namespace detail
+}  // namespace asyncio::inline v0
