@@ -6,7 +6,6 @@
 #include "ssl/certificate.hpp"
 #include "ssl/error.hpp"
 
-#include <openssl/err.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -51,7 +50,7 @@ std::string_view server_name_of(SSL* connection) noexcept {
 Connection::Connection(std::shared_ptr<const ContextState> context,
                        std::string_view server_hostname)
     : first_context_(context), context_(std::move(context)), server_hostname_(server_hostname) {
-    ERR_clear_error();
+    forget_errors();
     connection_.reset(SSL_new(context_->context.get()));
     check(connection_ != nullptr);
     SSL* const ssl = connection_.get();
@@ -79,7 +78,7 @@ void Connection::begin_client() {
     SSL* const ssl = connection_.get();
     const char* const name = server_hostname_.c_str();
     const bool is_address = OwnedAddress(a2i_IPADDRESS(name)) != nullptr;
-    ERR_clear_error();
+    forget_errors();
     if (!is_address) {  // RFC 6066 leaves addresses out
         check(SSL_set_tlsext_host_name(ssl, name) == 1);
     }
@@ -102,12 +101,16 @@ void Connection::consume(std::size_t size) noexcept { pipe_.outgoing.consume(siz
 
 // ---- towards the program
 
-template <class Call>
-Connection::Step Connection::step(Call call) {
-    if (failure_) {
+void Connection::raise_failure() const {
+    if (failure_) [[unlikely]] {
         std::rethrow_exception(failure_);
     }
-    ERR_clear_error();
+}
+
+template <class Call>
+Connection::Step Connection::step(Call call) {
+    raise_failure();
+    forget_errors();
     const int result = call();
     if (result > 0) [[likely]] {
         return Step::done;
@@ -126,12 +129,14 @@ void Connection::fail() {
     failure_ = callback_error_
                    ? callback_error_
                    : connection_error(connection_.get(), handshake_done_, verify_remedy_);
-    ERR_clear_error();
+    forget_errors();
     std::rethrow_exception(failure_);
 }
 
 bool Connection::do_handshake() {
-    handshake_done_ = step([this] { return SSL_do_handshake(connection_.get()); }) == Step::done;
+    if (step([this] { return SSL_do_handshake(connection_.get()); }) == Step::done) {
+        handshake_done_ = true;
+    }
     return handshake_done_;
 }
 
@@ -150,9 +155,13 @@ std::optional<std::size_t> Connection::read(std::span<std::byte> buffer) {
 }
 
 std::size_t Connection::write(std::span<const std::byte> data) {
+    raise_failure();
     if (!handshake_done_) {
         throw RuntimeError("nothing can be written before do_handshake() has returned true");
     }
+    // One allocation for all of it, instead of one for each doubling.
+    constexpr std::size_t overhead_max = outgoing_max / 64;
+    pipe_.outgoing.room(std::min(data.size(), outgoing_max) + overhead_max);
     std::span<const std::byte> left = data;
     while (!left.empty() && pipe_.outgoing.size() < outgoing_max) {
         std::size_t taken = 0;
@@ -201,13 +210,13 @@ std::string_view Connection::selected_alpn_protocol() const noexcept {
 }
 
 std::optional<SSLCertificate> Connection::getpeercert() const {
-    ERR_clear_error();
+    forget_errors();
     X509* const certificate = SSL_get0_peer_certificate(connection_.get());
     if (certificate == nullptr) {
         return std::nullopt;
     }
     SSLCertificate result = describe(certificate);
-    ERR_clear_error();
+    forget_errors();
     return result;
 }
 

@@ -46,6 +46,7 @@ private:
 
     template <class Call>
     Step step(Call call);
+    void raise_failure() const;
     [[noreturn]] void fail();
     void begin_client();
     void choose_context(std::string_view server_name);

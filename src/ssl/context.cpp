@@ -134,7 +134,7 @@ ContextState::~ContextState() {
 }  // namespace detail
 
 Context::Context(Purpose purpose) {
-    ERR_clear_error();
+    forget_errors();
     state_ = std::make_shared<ContextState>(purpose);
     SSL_CTX* const context = state_->context.get();
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
@@ -168,7 +168,7 @@ ContextState& Context::changeable() {
         throw RuntimeError("this ssl::Context is in use and cannot be changed any more; set "
                            "another one up");
     }
-    ERR_clear_error();
+    forget_errors();
     return *state_;
 }
 
@@ -184,12 +184,12 @@ void Context::load_cert_chain(const std::string& certfile, const std::string& ke
         return;
     }
     if (given.was_needed) {
-        ERR_clear_error();
+        forget_errors();
         throw SSLError(password.empty() ? "the key in " + quoted(key) + " needs a password"
                                         : "the password does not open the key in " + quoted(key));
     }
     if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH) {
-        ERR_clear_error();
+        forget_errors();
         throw SSLError("the key in " + quoted(key) + " is not that of the certificate in " +
                        quoted(certfile));
     }
@@ -211,7 +211,7 @@ void Context::load_verify_locations(const VerifyLocations& locations) {
     }
     if (!locations.cadata.empty()) {
         const int count = add_certificates(SSL_CTX_get_cert_store(context), locations.cadata);
-        ERR_clear_error();
+        forget_errors();
         if (count == 0) {
             throw SSLError("cadata has no certificate, neither in PEM nor in DER");
         }

@@ -10,7 +10,10 @@
 namespace asyncio::inline v0 {
 namespace ssl::detail {
 
-// Each takes what OpenSSL has reported in this thread since ERR_clear_error, and forgets it.
+// Called before what may fail: OpenSSL keeps a list of errors for each thread.
+void forget_errors() noexcept;
+
+// The following take what OpenSSL has reported since, and forget it.
 
 // Raises it unless a call succeeded that has no reason to fail but a lack of memory.
 void check(bool success);
