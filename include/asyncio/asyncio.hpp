@@ -22,6 +22,7 @@
 #include <asyncio/runners.hpp>
 #include <asyncio/servers.hpp>
 #include <asyncio/shield.hpp>
+#include <asyncio/signals.hpp>
 #include <asyncio/sleep.hpp>
 #include <asyncio/sockets.hpp>
 #include <asyncio/ssl.hpp>

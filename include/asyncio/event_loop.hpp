@@ -37,6 +37,9 @@ protected:
 };
 struct LoopAccess;
 struct InspectLayout;
+struct SignalReceiver;
+class InterruptScope;
+class SignalHandlers;
 
 // What a loop is doing, for tools that look from outside: its tasks only change while `running`.
 enum class LoopPhase : std::uint32_t { idle, polling, running };
@@ -294,6 +297,28 @@ public:
 
     Poller& poller() noexcept { return *poller_; }
 
+    // ---- signals (src/io)
+
+    /// Calls `callback()` whenever the signal comes; replaces an earlier handler of it, of
+    /// whichever loop. The call is a callback of the loop, in the iteration after the one that the
+    /// signal wakes, so it may do anything. System calls that the signal meets go on (SA_RESTART).
+    ///
+    /// Signals that come together are called for together, in the order in which the first of each
+    /// number came; none is lost but those that the kernel merges. In a forked child they have
+    /// their default disposition again.
+    ///
+    /// Raises: ValueError for no signal's number; RuntimeError for one that cannot be caught, on a
+    /// closed loop, and outside of the main thread. Source: S305 to S309.
+    template <std::invocable F>
+    void add_signal_handler(int number, F callback,
+                            std::source_location here = std::source_location::current()) {
+        handle_signal(number, new_handle(std::move(callback), here, nullptr));
+    }
+    /// Restores the default disposition: for SIGINT, while a Runner runs, its handling of Ctrl-C.
+    /// Returns whether there was a handler; it is not called any more. Closing the loop removes
+    /// all. Raises: ValueError.
+    bool remove_signal_handler(int number);
+
     // ---- embedding
 
     /// A descriptor that is readable when `run_once(0s)` has something to do, provided that
@@ -319,6 +344,8 @@ private:
     friend class Waiter;
     friend class detail::AsyncGenerators;
     friend class detail::FutureState;
+    friend class detail::InterruptScope;
+    friend class detail::SignalHandlers;
     friend class detail::TaskState;
     friend class detail::HandleState;
     friend class detail::ThreadSafeState;
@@ -371,6 +398,7 @@ private:
     ThreadSafeHandle schedule_threadsafe(detail::ThreadSafeState* owned);
     void watch(int fd, IoDirection direction, detail::HandleState* owned);
     bool unwatch(int fd, IoDirection direction) noexcept;
+    void handle_signal(int number, detail::HandleState* owned);
 
     // Refuses a closed loop and, in debug mode, another thread than the loop's.
     void check_usable() const {
@@ -404,10 +432,7 @@ private:
     void report_escaped_exception();
     void run_timed(Runnable& runnable);
     void drain_intake();
-    // Has `on_interrupt_` called in the next iteration. Async-signal-safe.
-    void interrupt() noexcept;
-    // Number of interrupts that were not delivered; none is delivered afterwards.
-    int take_interrupts() noexcept;
+    void take_signals();
     void call_custom_handler(const ErrorContext& context);
     void check_can_run() const;
     void run_until_done(detail::FutureState& future, bool new_task);
@@ -441,15 +466,14 @@ private:
     std::shared_ptr<detail::AsyncGenerators> asyncgens_;  // null until there is one
     std::function<void()> before_block_;
     std::function<void()> after_block_;
-    std::function<void()> on_interrupt_;
-    int interrupts_due_ = 0;
+    detail::SignalReceiver* signals_ = nullptr;  // among the composites; null until it is needed
 
     // Any thread. The flag is set under the intake's lock and read without.
     detail::Intake* const intake_;  // owned
     std::atomic<bool> intake_waiting_{false};
 
-    // Written by a signal handler; taken by drain_intake.
-    std::atomic<int> interrupts_{0};
+    // Written by the kernel's signal handler; the loop is woken afterwards.
+    std::atomic<bool> signalled_{false};
 
     // Written by the loop's thread for readers outside the process (src/inspect): what is read
     // between two equal epochs, both in a phase other than `running`, did not change meanwhile.

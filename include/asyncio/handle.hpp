@@ -45,6 +45,8 @@ public:
     std::string describe() const;
     // Calls the callable in its context and reports what it throws. Does not end the handle.
     void execute();
+    // As execute, for a call that may be made again, and may meanwhile remove what makes it.
+    void execute_repeatedly();
 
     ContextPtr context;
     EventLoop& loop;

@@ -38,7 +38,8 @@ private:
 
 /// Waits for I/O. One loop owns one poller.
 ///
-/// Thread safety: `wake` may be called from any thread; everything else on the loop's thread.
+/// Thread safety: `wake` may be called from any thread and by a signal handler, which allows no
+/// locks and no memory; everything else on the loop's thread.
 class ASYNCIO_API Poller {
 public:
     using ReadyList = detail::IntrusiveList<Runnable>;

@@ -55,8 +55,6 @@ public:
     void close();
 
 private:
-    class InterruptHook;
-
     void check_can_run() const;
     // Runs the loop until `task` is done, with Ctrl-C arranged for.
     void run_main(const AnyTask& task);

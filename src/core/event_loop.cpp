@@ -9,6 +9,7 @@
 #include "core/async_generators.hpp"
 #include "core/intake.hpp"
 #include "core/registry.hpp"
+#include "core/signal_receiver.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -234,6 +235,7 @@ void EventLoop::iterate(std::optional<Duration> limit) {
     if (intake_waiting_.load(std::memory_order_acquire)) {
         drain_intake();
     }
+    take_signals();
     if (!may_skip_poll()) {
         poll(limit);
     }
@@ -305,6 +307,7 @@ void EventLoop::wait_in_poller(std::optional<Duration> timeout) {
         drain_intake();  // calls that came while the loop waited precede what it waited for
     }
     ready_.splice_back(finished);
+    take_signals();
 }
 
 void EventLoop::set_phase(detail::LoopPhase phase) noexcept {
@@ -320,7 +323,7 @@ void EventLoop::jump_to_next_deadline(std::optional<Duration> limit) {
         clock_->advance_to(limit ? std::min(next, now + *limit) : next);
     } else if (limit) {
         clock_->advance_to(time() + *limit);
-    } else if (poller_->watched() > 0) {
+    } else if (poller_->watched() > 0 || (signals_ != nullptr && signals_->handler_count > 0)) {
         wait_in_poller(std::nullopt);
     } else {
         throw DeadlockError(describe_waiting());
@@ -328,8 +331,8 @@ void EventLoop::jump_to_next_deadline(std::optional<Duration> limit) {
 }
 
 std::string EventLoop::describe_waiting() const {
-    std::string text = "deadlock: nothing is ready, no timer is pending and no descriptor is "
-                       "watched, so nothing can ever wake the program; waiting:";
+    std::string text = "deadlock: nothing is ready, no timer is pending and no descriptor or "
+                       "signal is watched, so nothing can ever wake the program; waiting:";
     const_cast<EventLoop*>(this)->tasks_.for_each(
         [&text](detail::TaskState& task) { text += "\n  " + task.FutureState::repr(); });
     return text;
@@ -466,25 +469,15 @@ ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) 
 
 void EventLoop::drain_intake() {
     intake_->take(ready_, [this] { intake_waiting_.store(false, std::memory_order_relaxed); });
-    for (int count = interrupts_.exchange(0); count > 0; --count) {
-        ++interrupts_due_;
-        call_soon([this] {
-            if (interrupts_due_ > 0) {
-                --interrupts_due_;
-                on_interrupt_();
-            }
-        });
+}
+
+void EventLoop::take_signals() {
+    if (signalled_.load(std::memory_order_relaxed)) [[unlikely]] {
+        signalled_.exchange(false);
+        if (signals_ != nullptr && !signals_->scheduled()) {
+            ready_.push_back(*signals_);
+        }
     }
-}
-
-int EventLoop::take_interrupts() noexcept {
-    return std::exchange(interrupts_due_, 0) + interrupts_.exchange(0);
-}
-
-void EventLoop::interrupt() noexcept {
-    interrupts_.fetch_add(1);
-    intake_waiting_.store(true);
-    poller_->wake();
 }
 
 Coro<void> EventLoop::shutdown_asyncgens() {

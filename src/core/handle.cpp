@@ -58,6 +58,15 @@ void HandleState::execute() {
     running_ = false;
 }
 
+void HandleState::execute_repeatedly() {
+    retain();
+    struct Reference {
+        HandleState& handle;
+        ~Reference() { handle.release(); }
+    } const reference{*this};
+    execute();
+}
+
 std::string HandleState::describe() const {
     std::string text = armed() ? "<TimerHandle" : "<Handle";
     text += cancelled_ ? " cancelled" : "";

@@ -3,10 +3,9 @@
 #include <asyncio/runners.hpp>
 
 #include "core/async_generators.hpp"
-#include "io/interrupt.hpp"
+#include "io/signals.hpp"
 
 #include <functional>
-#include <optional>
 #include <vector>
 
 namespace asyncio::inline v0 {
@@ -41,29 +40,6 @@ void report(EventLoop& loop, const char* message, const AnyTask& task, std::exce
 }
 
 }  // namespace
-
-// From its construction to `end`, Ctrl-C calls `action` in the loop's next iteration.
-class Runner::InterruptHook {
-public:
-    InterruptHook(EventLoop& loop, std::function<void()> action) : loop_(loop) {
-        loop_.on_interrupt_ = std::move(action);
-        scope_.emplace([loop = &loop_] { loop->interrupt(); });
-    }
-    InterruptHook(const InterruptHook&) = delete;
-    InterruptHook& operator=(const InterruptHook&) = delete;
-    ~InterruptHook() { end(); }
-
-    // True if there was a Ctrl-C that came too late for another iteration.
-    bool end() noexcept {
-        scope_.reset();
-        loop_.on_interrupt_ = nullptr;
-        return loop_.take_interrupts() > 0;
-    }
-
-private:
-    EventLoop& loop_;
-    std::optional<detail::InterruptScope> scope_;
-};
 
 Runner::Runner(RunOptions options) : options_(std::move(options)) {}
 
@@ -107,7 +83,7 @@ EventLoop& Runner::get_loop() {
 
 void Runner::run_main(const AnyTask& task) {
     interrupt_count_ = 0;
-    InterruptHook hook(*loop_, [this, &task] {
+    detail::InterruptScope interrupts(*loop_, [this, &task] {
         if (++interrupt_count_ == 1 && !task.done()) {
             task.cancel();
         } else {
@@ -115,7 +91,7 @@ void Runner::run_main(const AnyTask& task) {
         }
     });
     loop_->run_until_done(detail::HandleAccess::state(task), true);
-    if (hook.end()) {
+    if (interrupts.end()) {
         throw KeyboardInterrupt();  // it came when the main task had just ended
     }
     if (interrupt_count_ > 0 && task.cancelled() && task.uncancel() == 0) {
@@ -178,9 +154,9 @@ void Runner::close() {
     check_can_run();
     state_ = State::closed;
     try {
-        InterruptHook hook(*loop_, [] { throw KeyboardInterrupt(); });
+        detail::InterruptScope interrupts(*loop_, [] { throw KeyboardInterrupt(); });
         tear_down();
-        if (hook.end()) {
+        if (interrupts.end()) {
             throw KeyboardInterrupt();
         }
     } catch (...) {

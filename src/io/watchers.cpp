@@ -29,14 +29,7 @@ private:
     static void run(Runnable& self, Turn turn) {
         auto& watcher = static_cast<Watcher&>(self);
         if (turn == Turn::run) {
-            // The callback may remove this watcher; the handle must survive that.
-            detail::HandleState* const handle = watcher.handle_;
-            handle->retain();
-            struct Reference {
-                detail::HandleState* handle;
-                ~Reference() { handle->release(); }
-            } const reference{handle};
-            handle->execute();
+            watcher.handle_->execute_repeatedly();
         }
     }
 

@@ -5,6 +5,7 @@
 #include <asyncio/testing/virtual_clock.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -367,7 +368,7 @@ void loops() {
 
 // ---- Callbacks
 
-Coro<void> callbacks(const asyncio::Context& context, int fd) {
+Coro<void> callbacks(const asyncio::Context& context, int fd, asyncio::Event& stop) {
     EventLoop& loop = asyncio::get_running_loop();
     loop.call_soon([] { callback(1); });
     loop.call_soon([] { callback(1); }, context);
@@ -381,6 +382,8 @@ Coro<void> callbacks(const asyncio::Context& context, int fd) {
     if (loop.time() + 1s >= end_time) loop.stop();
     loop.add_reader(fd, [&loop, fd] { loop.remove_reader(fd); });
     loop.add_writer(fd, [&loop, fd] { loop.remove_writer(fd); });
+    loop.add_signal_handler(SIGTERM, [&stop] { stop.set(); });
+    loop.remove_signal_handler(SIGTERM);
     co_return;
 }
 

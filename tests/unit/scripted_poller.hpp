@@ -6,6 +6,7 @@
 #include <asyncio/poller.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -40,7 +41,10 @@ public:
             clock_.time += *timeout;
         }
     }
-    void wake() noexcept override { ++wakes; }
+    void wake() noexcept override {
+        ++wakes;
+        errno = EAGAIN;  // as the kernel says where it need not be woken again
+    }
     void start(asyncio::IoOperation& operation) override { operations.push_back(&operation); }
     bool cancel(asyncio::IoOperation& operation) noexcept override {
         std::erase(operations, &operation);
