@@ -235,8 +235,9 @@ void EventLoop::iterate(std::optional<Duration> limit) {
     if (intake_waiting_.load(std::memory_order_acquire)) {
         drain_intake();
     }
-    take_signals();
-    if (!may_skip_poll()) {
+    if (may_skip_poll()) {
+        take_signals();
+    } else {
         poll(limit);
     }
     run_ready();

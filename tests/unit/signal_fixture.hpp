@@ -14,4 +14,8 @@ inline struct sigaction disposition(int number) {
 
 inline bool is_default(int number) { return disposition(number).sa_handler == SIG_DFL; }
 
-class Signals : public LoopFixture {};
+class Signals : public LoopFixture {
+protected:
+    // Shells start what runs in the background without Ctrl-C.
+    Signals() { std::signal(SIGINT, SIG_DFL); }
+};

@@ -22,6 +22,12 @@ using asyncio::KeyboardInterrupt;
 using asyncio::Runner;
 using asyncio::Task;
 
+class RunnerInterrupts : public ::testing::Test {
+protected:
+    // Shells start what runs in the background without Ctrl-C.
+    RunnerInterrupts() { std::signal(SIGINT, SIG_DFL); }
+};
+
 Coro<void> wait_for_ever() { co_await asyncio::get_running_loop().create_future<void>(); }
 
 void* sigint_handler() {
@@ -32,7 +38,7 @@ void* sigint_handler() {
 
 void* default_handler() { return reinterpret_cast<void*>(SIG_DFL); }
 
-TEST(RunnerInterrupts, S216_the_first_interrupt_cancels_main_and_run_throws) {
+TEST_F(RunnerInterrupts, S216_the_first_interrupt_cancels_main_and_run_throws) {
     std::string notes;
     auto main = [](std::string& out) -> Coro<void> {
         ::raise(SIGINT);
@@ -48,7 +54,7 @@ TEST(RunnerInterrupts, S216_the_first_interrupt_cancels_main_and_run_throws) {
     EXPECT_EQ(notes, "not torn out cancelled ");
 }
 
-TEST(RunnerInterrupts, S216_an_interrupt_from_outside_wakes_a_loop_that_waits) {
+TEST_F(RunnerInterrupts, S216_an_interrupt_from_outside_wakes_a_loop_that_waits) {
     auto main = []() -> Coro<void> {
         std::thread([] { ::kill(::getpid(), SIGINT); }).detach();
         co_await wait_for_ever();
@@ -56,7 +62,7 @@ TEST(RunnerInterrupts, S216_an_interrupt_from_outside_wakes_a_loop_that_waits) {
     EXPECT_THROW(asyncio::run(main()), KeyboardInterrupt);
 }
 
-TEST(RunnerInterrupts, S216_only_main_is_cancelled_until_it_has_ended) {
+TEST_F(RunnerInterrupts, S216_only_main_is_cancelled_until_it_has_ended) {
     std::string notes;
     auto other = [](std::string& out) -> Coro<void> {
         try {
@@ -82,7 +88,7 @@ TEST(RunnerInterrupts, S216_only_main_is_cancelled_until_it_has_ended) {
     EXPECT_EQ(notes, "main other ");
 }
 
-TEST(RunnerInterrupts, S216_a_main_that_swallows_the_interrupt_returns) {
+TEST_F(RunnerInterrupts, S216_a_main_that_swallows_the_interrupt_returns) {
     auto main = []() -> Coro<int> {
         ::raise(SIGINT);
         try {
@@ -94,7 +100,7 @@ TEST(RunnerInterrupts, S216_a_main_that_swallows_the_interrupt_returns) {
     EXPECT_EQ(asyncio::run(main()), 5);
 }
 
-TEST(RunnerInterrupts, S216_a_future_that_is_run_is_cancelled_too) {
+TEST_F(RunnerInterrupts, S216_a_future_that_is_run_is_cancelled_too) {
     Runner runner;
     const Future<int> future = runner.get_loop().create_future<int>();
     runner.get_loop().call_soon([] { ::raise(SIGINT); });
@@ -108,7 +114,7 @@ Coro<int> two_turns() {
     co_return 2;
 }
 
-TEST(RunnerInterrupts, S216_an_interrupt_when_main_has_ended_is_not_lost) {
+TEST_F(RunnerInterrupts, S216_an_interrupt_when_main_has_ended_is_not_lost) {
     Runner runner;
     auto main = []() -> Coro<int> {
         // It runs behind the callback that ends the loop, as the last thing of the last iteration.
@@ -119,7 +125,7 @@ TEST(RunnerInterrupts, S216_an_interrupt_when_main_has_ended_is_not_lost) {
     EXPECT_EQ(runner.run(two_turns()), 2);  // it does not reach the next run
 }
 
-TEST(RunnerInterrupts, S216_an_interrupt_in_the_last_step_ends_the_run_and_not_the_next_one) {
+TEST_F(RunnerInterrupts, S216_an_interrupt_in_the_last_step_ends_the_run_and_not_the_next_one) {
     Runner runner;
     auto main = []() -> Coro<int> {
         ::raise(SIGINT);
@@ -129,7 +135,7 @@ TEST(RunnerInterrupts, S216_an_interrupt_in_the_last_step_ends_the_run_and_not_t
     EXPECT_EQ(runner.run(two_turns()), 2);
 }
 
-TEST(RunnerInterrupts, S217_if_main_was_cancelled_by_others_too_it_is_a_cancellation) {
+TEST_F(RunnerInterrupts, S217_if_main_was_cancelled_by_others_too_it_is_a_cancellation) {
     auto main = []() -> Coro<void> {
         asyncio::get_running_loop().call_soon(
             [task = asyncio::current_task()] { task.cancel("by another"); });
@@ -144,7 +150,7 @@ TEST(RunnerInterrupts, S217_if_main_was_cancelled_by_others_too_it_is_a_cancella
     }
 }
 
-TEST(RunnerInterrupts, S218_the_second_interrupt_leaves_the_loop_at_once) {
+TEST_F(RunnerInterrupts, S218_the_second_interrupt_leaves_the_loop_at_once) {
     std::string notes;
     auto main = [](std::string& out) -> Coro<void> {
         ::raise(SIGINT);
@@ -165,7 +171,7 @@ TEST(RunnerInterrupts, S218_the_second_interrupt_leaves_the_loop_at_once) {
     EXPECT_EQ(notes, "first teardown ");
 }
 
-TEST(RunnerInterrupts, S218_two_interrupts_in_one_step_leave_the_loop) {
+TEST_F(RunnerInterrupts, S218_two_interrupts_in_one_step_leave_the_loop) {
     auto main = []() -> Coro<void> {
         ::raise(SIGINT);
         ::raise(SIGINT);
@@ -174,7 +180,7 @@ TEST(RunnerInterrupts, S218_two_interrupts_in_one_step_leave_the_loop) {
     EXPECT_THROW(asyncio::run(main()), KeyboardInterrupt);
 }
 
-TEST(RunnerInterrupts, S219_the_handler_is_there_during_the_run_only) {
+TEST_F(RunnerInterrupts, S219_the_handler_is_there_during_the_run_only) {
     EXPECT_EQ(sigint_handler(), default_handler());
     auto main = []() -> Coro<void> {
         EXPECT_NE(sigint_handler(), default_handler());
@@ -194,7 +200,7 @@ TEST(RunnerInterrupts, S219_the_handler_is_there_during_the_run_only) {
 volatile std::sig_atomic_t own_signals = 0;
 void count_signal(int) { own_signals = own_signals + 1; }
 
-TEST(RunnerInterrupts, S219_a_handler_of_the_program_stays) {
+TEST_F(RunnerInterrupts, S219_a_handler_of_the_program_stays) {
     std::signal(SIGINT, &count_signal);
     auto main = []() -> Coro<int> {
         ::raise(SIGINT);
@@ -206,7 +212,7 @@ TEST(RunnerInterrupts, S219_a_handler_of_the_program_stays) {
     EXPECT_EQ(sigint_handler(), reinterpret_cast<void*>(&count_signal));
 }
 
-TEST(RunnerInterrupts, S219_a_handler_set_during_the_run_stays) {
+TEST_F(RunnerInterrupts, S219_a_handler_set_during_the_run_stays) {
     auto main = []() -> Coro<void> {
         std::signal(SIGINT, &count_signal);
         co_return;
@@ -215,7 +221,7 @@ TEST(RunnerInterrupts, S219_a_handler_set_during_the_run_stays) {
     EXPECT_EQ(sigint_handler(), reinterpret_cast<void*>(&count_signal));
 }
 
-TEST(RunnerInterrupts, S219_an_ignored_signal_stays_ignored) {
+TEST_F(RunnerInterrupts, S219_an_ignored_signal_stays_ignored) {
     std::signal(SIGINT, SIG_IGN);
     auto main = []() -> Coro<int> {
         ::raise(SIGINT);
@@ -225,7 +231,7 @@ TEST(RunnerInterrupts, S219_an_ignored_signal_stays_ignored) {
     EXPECT_EQ(asyncio::run(main()), 1);
 }
 
-TEST(RunnerInterrupts, S219_other_threads_leave_the_signal_alone) {
+TEST_F(RunnerInterrupts, S219_other_threads_leave_the_signal_alone) {
     void* seen = nullptr;
     std::thread([&seen] {
         auto main = []() -> Coro<void*> { co_return sigint_handler(); };
@@ -234,7 +240,7 @@ TEST(RunnerInterrupts, S219_other_threads_leave_the_signal_alone) {
     EXPECT_EQ(seen, default_handler());
 }
 
-TEST(RunnerInterrupts, the_third_interrupt_ends_a_program_that_never_returns_to_its_loop) {
+TEST_F(RunnerInterrupts, the_third_interrupt_ends_a_program_that_never_returns_to_its_loop) {
     EXPECT_EXIT(
         {
             auto main = []() -> Coro<void> {
@@ -248,7 +254,7 @@ TEST(RunnerInterrupts, the_third_interrupt_ends_a_program_that_never_returns_to_
         ::testing::KilledBySignal(SIGINT), "");
 }
 
-TEST(RunnerInterrupts, S218_an_interrupt_while_the_runner_closes_breaks_the_loop) {
+TEST_F(RunnerInterrupts, S218_an_interrupt_while_the_runner_closes_breaks_the_loop) {
     std::string notes;
     auto clean_up = [](std::string& out) -> Coro<void> {
         try {
