@@ -11,6 +11,7 @@
 #include <asyncio/event_loop.hpp>
 #include <asyncio/exception_group.hpp>
 #include <asyncio/exceptions.hpp>
+#include <asyncio/executors.hpp>
 #include <asyncio/foreign_driver.hpp>
 #include <asyncio/future.hpp>
 #include <asyncio/gather.hpp>
@@ -30,6 +31,8 @@
 #include <asyncio/streams.hpp>
 #include <asyncio/task.hpp>
 #include <asyncio/task_group.hpp>
+#include <asyncio/thread_future.hpp>
+#include <asyncio/threads.hpp>
 #include <asyncio/timeouts.hpp>
 #include <asyncio/transports.hpp>
 #include <asyncio/wait.hpp>

@@ -19,6 +19,7 @@ class AnyTask;
 class BaseProtocol;
 class BaseTransport;
 class EventLoop;
+class Executor;
 template <class T>
 class Task;
 
@@ -28,6 +29,7 @@ namespace detail {
 struct TaskNode : ListNode {};
 class AsyncGenerators;
 class Intake;
+class LoopDoor;
 struct CompositeNode : ListNode {
     // The loop closes: let go of the futures this one listens to.
     virtual void detach() noexcept = 0;
@@ -40,6 +42,13 @@ struct InspectLayout;
 struct SignalReceiver;
 class InterruptScope;
 class SignalHandlers;
+
+// A loop's default executor, of which the core knows no more than that it goes when the loop
+// closes.
+class ASYNCIO_API DefaultExecutor {
+public:
+    virtual ~DefaultExecutor();
+};
 
 // What a loop is doing, for tools that look from outside: its tasks only change while `running`.
 enum class LoopPhase : std::uint32_t { idle, polling, running };
@@ -279,6 +288,20 @@ public:
     /// In debug mode, a callback or step that takes at least this long is reported.
     Duration slow_callback_duration = std::chrono::milliseconds(100);
 
+    // ---- other threads (src/exec; the template is in executors.hpp)
+
+    /// Calls `function(args...)` in a thread of the executor; null means the loop's default one, a
+    /// ThreadPoolExecutor that the first call makes. Returns a future of this loop. Raises:
+    /// RuntimeError on a closed loop or once the executor is shut down. Source: S201, S202.
+    template <class F, class... Args>
+    auto run_in_executor(Executor* executor, F&& function, Args&&... args);
+    /// Raises: TypeError for null.
+    void set_default_executor(std::shared_ptr<Executor> executor);
+    /// Waits until the default executor has run what it was given, and has ended its threads; for
+    /// at most `timeout`, after which they are warned about and left alone. `run` and Runner call
+    /// this. Source: S203.
+    Coro<void> shutdown_default_executor(std::optional<Duration> timeout = std::nullopt);
+
     // ---- file descriptors (src/io)
 
     /// Calls `callback()` whenever `fd` is readable; replaces an earlier reader of the same
@@ -346,6 +369,7 @@ private:
     friend class detail::FutureState;
     friend class detail::InterruptScope;
     friend class detail::SignalHandlers;
+    friend class detail::LoopDoor;
     friend class detail::TaskState;
     friend class detail::HandleState;
     friend class detail::ThreadSafeState;
@@ -396,6 +420,9 @@ private:
         return TimerHandle(handle);
     }
     ThreadSafeHandle schedule_threadsafe(detail::ThreadSafeState* owned);
+    // False if the loop, which may be gone, is closed: the call is then the caller's.
+    static bool admit_call(EventLoop* loop, detail::Intake& intake, detail::ThreadSafeState& call);
+    Executor& default_executor();
     void watch(int fd, IoDirection direction, detail::HandleState* owned);
     bool unwatch(int fd, IoDirection direction) noexcept;
     void handle_signal(int number, detail::HandleState* owned);
@@ -463,13 +490,14 @@ private:
     const void* thread_ = nullptr;  // which runs the loop
     TaskFactory task_factory_;
     ExceptionHandler exception_handler_;
-    std::shared_ptr<detail::AsyncGenerators> asyncgens_;  // null until there is one
+    std::shared_ptr<detail::AsyncGenerators> asyncgens_;         // null until there is one
+    std::unique_ptr<detail::DefaultExecutor> default_executor_;  // null until there is one
     std::function<void()> before_block_;
     std::function<void()> after_block_;
     detail::SignalReceiver* signals_ = nullptr;  // among the composites; null until it is needed
 
     // Any thread. The flag is set under the intake's lock and read without.
-    detail::Intake* const intake_;  // owned
+    detail::Intake* const intake_;  // owned, together with the doors
     std::atomic<bool> intake_waiting_{false};
 
     // Written by the kernel's signal handler; the loop is woken afterwards.
@@ -493,6 +521,27 @@ struct ThreadSafeStateOf final : ThreadSafeState {
     void call() override { std::invoke(*callable); }
     void drop() noexcept override { callable.reset(); }
     std::optional<F> callable;
+};
+
+// The way to a loop for other threads, which may find it closed, or gone.
+class ASYNCIO_API LoopDoor {
+public:
+    explicit LoopDoor(EventLoop& loop) noexcept;
+    LoopDoor(const LoopDoor& other) noexcept;
+    LoopDoor& operator=(const LoopDoor&) = delete;
+    ~LoopDoor();
+
+    // As call_soon_threadsafe. If the loop is closed, the callable is destroyed here and now.
+    template <std::invocable F>
+    void call(F callback) const {
+        pass(new ThreadSafeStateOf<F>(std::move(callback)));
+    }
+
+private:
+    void pass(ThreadSafeState* owned) const;
+
+    EventLoop* loop_;
+    Intake* intake_;
 };
 
 }  // namespace detail

@@ -49,7 +49,7 @@ private:
                 return false;
             }
             if (node->kind_ != FutureKind::task) {
-                return node->FutureState::cancel(message_);
+                return node->cancel(message_);
             }
             auto& task = static_cast<TaskState&>(*node);
             task.mark_retrieved();

@@ -39,6 +39,7 @@ bool debug_from_environment() {
 }  // namespace
 
 Poller::~Poller() = default;
+detail::DefaultExecutor::~DefaultExecutor() = default;
 
 // ---- life
 
@@ -51,7 +52,7 @@ EventLoop::EventLoop(LoopOptions options)
 
 EventLoop::~EventLoop() {
     ASYNCIO_ASSERT(closed_);
-    delete intake_;
+    intake_->release();
 }
 
 void EventLoopDeleter::operator()(EventLoop* loop) const noexcept {
@@ -85,6 +86,7 @@ void EventLoop::close() {
     if (asyncgens_ != nullptr) {
         asyncgens_->close();
     }
+    default_executor_.reset();
     intake_->close();
     drain_intake();
     discard_scheduled();
@@ -447,26 +449,53 @@ void EventLoop::call_soon(Runnable& runnable) {
 
 ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) {
     ThreadSafeHandle handle(owned);
-    owned->loop = this;
-    if (detail::thread_state.running_loop == this) {
-        // From the loop's own thread: in line with its other calls.
-        const bool idle = ready_.empty();
-        if (intake_waiting_.load(std::memory_order_acquire)) {
-            drain_intake();
-        }
-        ready_.push_back(*owned);
-        if (idle) {
-            poller_->wake();  // the caller may be a hook of the poll
-        }
-        return handle;
-    }
-    const bool added = intake_->add(*owned, intake_waiting_, [this] { poller_->wake(); });
-    if (!added) {
+    if (!admit_call(this, *intake_, *owned)) {
         owned->release();
         throw_closed();
     }
     return handle;
 }
+
+bool EventLoop::admit_call(EventLoop* loop, detail::Intake& intake, detail::ThreadSafeState& call) {
+    call.loop = loop;
+    // The running loop may be another one at the same place.
+    if (detail::thread_state.running_loop != loop || intake.closed()) {
+        return intake.add(
+            call, [loop] { loop->intake_waiting_.store(true, std::memory_order_release); },
+            [loop] { loop->poller_->wake(); });
+    }
+    // From the loop's own thread: in line with its other calls.
+    const bool idle = loop->ready_.empty();
+    if (loop->intake_waiting_.load(std::memory_order_acquire)) {
+        loop->drain_intake();
+    }
+    loop->ready_.push_back(call);
+    if (idle) {
+        loop->poller_->wake();  // the caller may be a hook of the poll
+    }
+    return true;
+}
+
+namespace detail {
+
+LoopDoor::LoopDoor(EventLoop& loop) noexcept : loop_(&loop), intake_(loop.intake_) {
+    intake_->retain();
+}
+
+LoopDoor::LoopDoor(const LoopDoor& other) noexcept : loop_(other.loop_), intake_(other.intake_) {
+    intake_->retain();
+}
+
+LoopDoor::~LoopDoor() { intake_->release(); }
+
+void LoopDoor::pass(ThreadSafeState* owned) const {
+    if (!EventLoop::admit_call(loop_, *intake_, *owned)) {
+        owned->release();  // the queue's reference
+    }
+    owned->release();  // there is no handle
+}
+
+}  // namespace detail
 
 void EventLoop::drain_intake() {
     intake_->take(ready_, [this] { intake_waiting_.store(false, std::memory_order_relaxed); });

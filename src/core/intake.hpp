@@ -1,4 +1,5 @@
-// Calls that other threads schedule: a locked list, emptied by the loop in one go.
+// Calls that other threads schedule: a locked list, emptied by the loop in one go. It outlives the
+// loop for as long as other threads may call.
 #pragma once
 
 #include <asyncio/handle.hpp>
@@ -17,10 +18,17 @@ namespace detail {
 // Any thread, except `take` and `close`, which belong to the loop's.
 class Intake {
 public:
-    // False if the list is closed. When the list was empty, sets `waiting` and calls `wake`:
-    // without the lock, for which the woken thread would have to wait at once.
-    template <class Wake>
-    [[nodiscard]] bool add(ThreadSafeState& state, std::atomic<bool>& waiting, Wake wake) {
+    void retain() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            delete this;
+        }
+    }
+
+    // False if the list is closed. When the list was empty, calls `announce` under the lock
+    // and then `wake` without it, or the woken thread would have to wait for it at once.
+    template <class Announce, class Wake>
+    [[nodiscard]] bool add(ThreadSafeState& state, Announce announce, Wake wake) {
         bool was_empty = false;
         {
             const std::lock_guard lock(mutex_);
@@ -30,7 +38,7 @@ public:
             was_empty = calls_.empty();
             calls_.push_back(state);
             if (was_empty) {
-                waiting.store(true, std::memory_order_release);
+                announce();
                 waking_.fetch_add(1, std::memory_order_relaxed);
             }
         }
@@ -60,11 +68,19 @@ public:
         }
     }
 
+    bool closed() {
+        const std::lock_guard lock(mutex_);
+        return closed_;
+    }
+
 private:
+    ~Intake() = default;
+
     std::mutex mutex_;
     IntrusiveList<Runnable> calls_;
     bool closed_ = false;
     std::atomic<int> waking_{0};  // threads inside `wake`
+    std::atomic<std::uint32_t> refs_{1};
 };
 
 }  // namespace detail

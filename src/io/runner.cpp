@@ -16,6 +16,9 @@ namespace {
 // a program that needs more than this makes tasks for ever.
 constexpr int teardown_rounds_max = 100;
 
+// So long the threads of the default executor may take to end.
+constexpr Duration executor_timeout = std::chrono::seconds(300);
+
 // Runs the loop until every task is done.
 void wait_for_all(EventLoop& loop, const std::vector<AnyTask>& tasks) {
     const Future<void> finished = loop.create_future<void>();
@@ -156,6 +159,9 @@ void Runner::close() {
     try {
         detail::InterruptScope interrupts(*loop_, [] { throw KeyboardInterrupt(); });
         tear_down();
+        if (loop_->default_executor_ != nullptr) {
+            loop_->run_until_complete(loop_->shutdown_default_executor(executor_timeout));
+        }
         if (interrupts.end()) {
             throw KeyboardInterrupt();
         }

@@ -405,20 +405,23 @@ Coro<void> futures(asyncio::AnyFuture any) {
 
 // ---- Threads
 
-Coro<int> in_a_thread() {
-    EventLoop& loop = asyncio::get_running_loop();
-    const auto future = loop.create_future<int>();
-    const std::jthread worker([&loop, handle = future]() mutable {
-        const int result = compute(42);
-        loop.call_soon_threadsafe([result, handle = std::move(handle)] {
-            if (!handle.done()) handle.set_result(result);
-        });
-    });
-    co_return co_await future;
+Coro<void> in_threads(EventLoop& loop, std::vector<int> numbers) {
+    const int computed = co_await asyncio::to_thread(compute, 42);
+    asyncio::ThreadPoolExecutor pool(4);
+    const int result = co_await asyncio::run_in_executor(pool, compute, 42);
+    co_await loop.run_in_executor(nullptr, compute, 42);
+    loop.set_default_executor(std::make_shared<asyncio::ThreadPoolExecutor>(2));
+    co_await loop.shutdown_default_executor(10s);
+    const asyncio::ThreadFuture<int> call = pool.submit(compute, 42);
+    co_await asyncio::wrap_future(call);
+    use(call.result(1s));
+    for (const auto& square : pool.map(compute, numbers)) use(square.result());
+    pool.shutdown(true, true);
 }
 
 void from_a_thread(EventLoop& loop, asyncio::Event& event) {
-    loop.call_soon_threadsafe([] { asyncio::create_task(work); });
+    const auto answer = asyncio::run_coroutine_threadsafe(nested(), loop);
+    answer.add_done_callback([](asyncio::ThreadFuture<int> done) { callback(done.result()); });
     loop.call_soon_threadsafe([&event] { event.set(); });
 }
 

@@ -1,7 +1,11 @@
 // call_soon_threadsafe: whose thread runs, cancels and destroys what was given to it.
 #include "loop_fixture.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
+#include <filesystem>
+#include <limits>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -99,6 +103,65 @@ TEST_F(ThreadSafeCalls, S195_a_loop_may_be_closed_while_other_threads_call_it) {
     loop->close();
     worker.join();
     EXPECT_TRUE(refused);
+}
+
+// The wake-up channel of the only loop of this process.
+int wake_descriptor() {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code error;
+        if (std::filesystem::read_symlink(entry.path(), error) == "anon_inode:[eventfd]") {
+            return std::stoi(entry.path().filename());
+        }
+    }
+    return -1;
+}
+
+TEST_F(ThreadSafeCalls, S197_a_full_wake_up_channel_is_ignored) {
+    const std::uint64_t full = std::numeric_limits<std::uint64_t>::max() - 1;
+    ASSERT_EQ(::write(wake_descriptor(), &full, sizeof full), 8);
+    std::thread([this] { loop->call_soon_threadsafe(note("a")); }).join();
+    iterate();
+    EXPECT_EQ(notes, "a");
+}
+
+TEST_F(ThreadSafeCalls, S197_a_closed_loop_refuses_the_call_and_destroys_it) {
+    loop->close();
+    const auto owned = std::make_shared<int>(0);
+    std::thread([&] {
+        EXPECT_THROW(loop->call_soon_threadsafe([owned] {}), asyncio::RuntimeError);
+    }).join();
+    EXPECT_EQ(owned.use_count(), 1);
+}
+
+TEST_F(ThreadSafeCalls, S198_debug_mode_refuses_calls_from_other_threads) {
+    loop->set_debug(true);
+    loop->call_soon([this] {
+        std::thread([this] {
+            EXPECT_THROW(loop->call_soon([] {}), asyncio::RuntimeError);
+            EXPECT_THROW(loop->call_later(1.0, [] {}), asyncio::RuntimeError);
+            EXPECT_THROW(loop->call_at(asyncio::TimePoint(), [] {}), asyncio::RuntimeError);
+        }).join();
+    });
+    iterate();
+}
+
+TEST_F(ThreadSafeCalls, S205_a_lock_that_tasks_have_waited_for_cannot_serve_another_loop) {
+    asyncio::Lock lock;
+    const auto contend = [&lock]() -> Coro<void> {
+        const auto guard = co_await lock.scoped();
+        co_await asyncio::wait_for(lock.acquire(), 0.001);
+    };
+    EXPECT_THROW(loop->run_until_complete(contend()), asyncio::TimeoutError);
+    loop = make_loop();
+    EXPECT_THROW(loop->run_until_complete(contend()), asyncio::RuntimeError);
+}
+
+TEST_F(ThreadSafeCalls, S205_a_queue_that_tasks_have_waited_for_cannot_serve_another_loop) {
+    asyncio::Queue<int> queue;
+    const auto wait = [&queue]() -> Coro<void> { co_await asyncio::wait_for(queue.get(), 0.001); };
+    EXPECT_THROW(loop->run_until_complete(wait()), asyncio::TimeoutError);
+    loop = make_loop();
+    EXPECT_THROW(loop->run_until_complete(wait()), asyncio::RuntimeError);
 }
 
 }  // namespace

@@ -1,0 +1,51 @@
+// Threads as the library starts them: named, and without signals, which are for the program's own.
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+/// Blocks all signals of this thread for a scope; threads that are started in it inherit that.
+class SignalsBlocked {
+public:
+    SignalsBlocked() noexcept {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_;
+};
+
+/// Shortened to what the kernel takes, by the end of `prefix`.
+inline std::string thread_name(std::string prefix, std::size_t number) {
+    constexpr std::size_t size_max = 15;
+    const std::string suffix = "_" + std::to_string(number);
+    if (prefix.size() + suffix.size() > size_max) {
+        prefix.resize(size_max - suffix.size());
+    }
+    return prefix + suffix;
+}
+
+/// Raises: std::system_error.
+template <class F>
+std::thread start_thread(const std::string& name, F function) {
+    const SignalsBlocked blocked;
+    return std::thread([name, function = std::move(function)]() mutable {
+        ::pthread_setname_np(::pthread_self(), name.c_str());
+        function();
+    });
+}
+
+}  // namespace detail
+}  // namespace asyncio::inline v0

@@ -1,0 +1,225 @@
+// Threads on demand, and jobs in the order in which they came. Follows CPython's
+// concurrent/futures/thread.py.
+#include "exec/thread_pool.hpp"
+
+#include <asyncio/log.hpp>
+
+#include "exec/thread.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace asyncio::inline v0 {
+
+namespace detail {
+
+namespace {
+
+const char broken_message[] = "the thread pool is broken: a thread's initializer has failed";
+
+std::exception_ptr broken_error() {
+    return std::make_exception_ptr(BrokenThreadPool(broken_message));
+}
+
+std::size_t processors() noexcept {
+    cpu_set_t usable;
+    if (::sched_getaffinity(0, sizeof usable, &usable) == 0) {
+        return static_cast<std::size_t>(CPU_COUNT(&usable));
+    }
+    return std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::string default_name() {
+    static std::atomic<std::size_t> pools{0};
+    return "ThreadPool-" + std::to_string(pools.fetch_add(1));
+}
+
+std::size_t checked_workers(std::optional<std::size_t> threads_max) {
+    if (threads_max == std::size_t{0}) {
+        throw ValueError("max_workers must be greater than 0");
+    }
+    return threads_max ? *threads_max : std::min<std::size_t>(32, processors() + 4);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(std::size_t threads_max, std::string name, std::function<void()> initializer)
+    : threads_max_(threads_max), name_(std::move(name)), initializer_(std::move(initializer)) {}
+
+// ---- any thread
+
+void ThreadPool::check_open() const {
+    if (broken_) {
+        throw BrokenThreadPool(broken_message);
+    }
+    if (shut_down_) {
+        throw RuntimeError("cannot schedule new futures after shutdown");
+    }
+}
+
+void ThreadPool::add(Job job) {
+    {
+        const std::lock_guard lock(mutex_);
+        check_open();
+        if (queued_ >= idle_ && started_ < threads_max_) {
+            try {
+                threads_.push_back(
+                    start_thread(thread_name(name_, started_),
+                                 [self = shared_from_this()] { self->run_thread(); }));
+                ++started_;
+            } catch (...) {
+                if (started_ == 0) {
+                    throw;
+                }
+            }
+        }
+        const JobPtr state = ThreadFutureAccess::release(job);
+        state->set_queue(shared_from_this());
+        state->retain();  // the queue's reference
+        queue_.push_back(*state);
+        ++queued_;
+    }
+    changed_.notify_one();
+}
+
+void ThreadPool::withdraw(ThreadFutureState& job) noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!job.linked()) {
+            return;  // a thread has it, and will see that it is cancelled
+        }
+        job.unlink();
+        --queued_;
+    }
+    job.release();
+}
+
+void ThreadPool::shut_down(bool cancel_jobs) noexcept {
+    std::unique_lock lock(mutex_);
+    shut_down_ = true;
+    changed_.notify_all();
+    while (cancel_jobs && queued_ > 0) {
+        const JobPtr job = pop();
+        lock.unlock();
+        job->cancel();
+        lock.lock();
+    }
+}
+
+bool ThreadPool::is_shut_down() {
+    const std::lock_guard lock(mutex_);
+    return shut_down_;
+}
+
+void ThreadPool::join() {
+    std::unique_lock lock(mutex_);
+    std::vector<std::thread> threads = std::exchange(threads_, {});
+    joining_ += threads.size();
+    lock.unlock();
+    for (std::thread& thread : threads) {
+        if (thread.get_id() == std::this_thread::get_id()) {
+            thread.detach();  // it cannot wait for itself
+        } else {
+            thread.join();
+        }
+    }
+    lock.lock();
+    joining_ -= threads.size();
+    joined_.notify_all();
+    joined_.wait(lock, [this] { return joining_ == 0; });
+}
+
+void ThreadPool::leave_alone() noexcept {
+    const std::lock_guard lock(mutex_);
+    for (std::thread& thread : threads_) {
+        thread.detach();
+    }
+    threads_.clear();
+}
+
+// ---- in the threads
+
+void ThreadPool::run_thread() noexcept {
+    if (!initialise()) {
+        break_down();
+        return;
+    }
+    while (const JobPtr job = next_job()) {
+        job->run();
+    }
+}
+
+bool ThreadPool::initialise() noexcept {
+    if (!initializer_) {
+        return true;
+    }
+    try {
+        initializer_();
+        return true;
+    } catch (...) {
+        log(LogLevel::error, "exception in the initializer of a thread pool: " +
+                                 describe_exception(std::current_exception()));
+        return false;
+    }
+}
+
+ThreadPool::JobPtr ThreadPool::pop() noexcept {
+    JobPtr job(&queue_.pop_front());
+    job->release();  // the queue's reference
+    --queued_;
+    return job;
+}
+
+ThreadPool::JobPtr ThreadPool::next_job() noexcept {
+    std::unique_lock lock(mutex_);
+    ++idle_;
+    changed_.wait(lock, [this] { return queued_ > 0 || shut_down_; });
+    --idle_;
+    return queued_ > 0 ? pop() : JobPtr();
+}
+
+void ThreadPool::break_down() noexcept {
+    std::unique_lock lock(mutex_);
+    broken_ = true;
+    while (queued_ > 0) {
+        const JobPtr job = pop();
+        lock.unlock();
+        job->fail(broken_error());
+        lock.lock();
+    }
+}
+
+}  // namespace detail
+
+// ---- the public door
+
+BrokenThreadPool::~BrokenThreadPool() = default;
+
+Executor::~Executor() = default;
+
+ThreadPoolExecutor::ThreadPoolExecutor(ThreadPoolOptions options)
+    : pool_(std::make_shared<detail::ThreadPool>(detail::checked_workers(options.max_workers),
+                                                 options.thread_name_prefix.empty()
+                                                     ? detail::default_name()
+                                                     : std::move(options.thread_name_prefix),
+                                                 std::move(options.initializer))) {}
+
+ThreadPoolExecutor::~ThreadPoolExecutor() {
+    if (!pool_->is_shut_down()) {
+        shutdown();
+    }
+    pool_->leave_alone();
+}
+
+void ThreadPoolExecutor::execute(Job job) { pool_->add(std::move(job)); }
+
+void ThreadPoolExecutor::shutdown(bool wait, bool cancel_futures) {
+    pool_->shut_down(cancel_futures);
+    if (wait) {
+        pool_->join();
+    }
+}
+
+}  // namespace asyncio::inline v0

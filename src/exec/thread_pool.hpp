@@ -1,0 +1,68 @@
+// The threads of a ThreadPoolExecutor and the queue between them and everybody else.
+#pragma once
+
+#include <asyncio/executors.hpp>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+/// The executor and the threads share it.
+///
+/// Invariants:
+///  1. A job in `queue_` is pending, or is being cancelled and about to be withdrawn. The queue
+///     owns a reference of each; `queued_` is their number.
+///  2. Of the threads, `idle_` wait for a job; others come for one when they are done with theirs.
+///  3. Every thread is in `threads_`, or has been taken out to be joined or left alone.
+///
+/// Thread safety: any thread.
+class ThreadPool final : public JobQueue, public std::enable_shared_from_this<ThreadPool> {
+public:
+    ThreadPool(std::size_t threads_max, std::string name, std::function<void()> initializer);
+
+    /// Raises: RuntimeError after `shut_down`; BrokenThreadPool; std::system_error if there is no
+    /// thread and none can be made.
+    void add(Job job);
+    void withdraw(ThreadFutureState& job) noexcept override;
+
+    void shut_down(bool cancel_jobs) noexcept;
+    bool is_shut_down();
+    /// Waits until the threads have ended. Requires: shut_down.
+    void join();
+    /// Nobody will join the threads any more.
+    void leave_alone() noexcept;
+
+private:
+    using JobPtr = StatePtr<ThreadFutureState>;
+
+    void check_open() const;
+    void run_thread() noexcept;
+    bool initialise() noexcept;
+    JobPtr next_job() noexcept;
+    JobPtr pop() noexcept;
+    void break_down() noexcept;
+
+    const std::size_t threads_max_;
+    const std::string name_;
+    const std::function<void()> initializer_;
+
+    std::mutex mutex_;
+    // Guarded by mutex_.
+    std::condition_variable changed_;
+    std::condition_variable joined_;
+    IntrusiveList<ThreadFutureState> queue_;
+    std::size_t queued_ = 0;
+    std::size_t idle_ = 0;
+    std::size_t started_ = 0;
+    std::size_t joining_ = 0;
+    std::vector<std::thread> threads_;
+    bool shut_down_ = false;
+    bool broken_ = false;
+};
+
+}  // namespace detail
+}  // namespace asyncio::inline v0
