@@ -17,6 +17,7 @@
 #include <asyncio/gather.hpp>
 #include <asyncio/locks.hpp>
 #include <asyncio/log.hpp>
+#include <asyncio/names.hpp>
 #include <asyncio/outcome.hpp>
 #include <asyncio/protocols.hpp>
 #include <asyncio/queues.hpp>

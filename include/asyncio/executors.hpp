@@ -115,11 +115,12 @@ public:
     using FutureState::FutureState;
 
     void begin(ThreadFutureState& source);
-    // Cancels the source, too; one that runs already goes on, and its outcome is dropped.
     bool cancel(const CancelMessage& message) override;
     void detach() noexcept override;
 
 protected:
+    // Nobody waits any more. A source that runs already goes on, and its outcome is dropped.
+    virtual void abandon(ThreadFutureState& source) noexcept { source.cancel(); }
     // The source has a result: moves or copies it into the slot.
     virtual void take_value(ThreadFutureState& source) = 0;
 
@@ -131,12 +132,12 @@ private:
 };
 
 template <class T, bool moves>
-class WrappedFutureOf final : public FutureStateOf<T, WrappedFuture> {
+class WrappedFutureOf : public FutureStateOf<T, WrappedFuture> {
 public:
     using FutureStateOf<T, WrappedFuture>::FutureStateOf;
 
 private:
-    void take_value(ThreadFutureState& source) override {
+    void take_value(ThreadFutureState& source) final {
         if constexpr (moves) {
             source.take_result();
         } else {

@@ -41,7 +41,7 @@ bool WrappedFuture::cancel(const CancelMessage& message) {
     }
     loop().external_work_finished();
     if (const auto source = std::exchange(source_, {})) {
-        source->cancel();
+        abandon(*source);
     }
     return true;
 }

@@ -2,6 +2,7 @@
 #include "http/error.hpp"
 
 #include <asyncio/http.hpp>
+#include <asyncio/names.hpp>
 
 #include "http/text.hpp"
 
@@ -116,23 +117,23 @@ std::exception_ptr transfer_exception(const std::string& url, const Failure& fai
     return std::make_exception_ptr(Error(explanation.kind, url, std::move(explanation.problem)));
 }
 
-std::exception_ptr lookup_exception(const std::string& url, const std::string& name, int code,
-                                    int os_error) {
+void rethrow_lookup_error(const std::string& url, const std::string& name,
+                          const std::exception_ptr& error) {
     std::string problem;
-    switch (code) {
-    case EAI_NONAME:
-    case EAI_NODATA:
-        problem = "the name '" + name + "' has no address: check its spelling";
-        break;
-    case EAI_AGAIN:
-        problem = "no name server answered for '" + name + "': check the network, or try again";
-        break;
-    default:
-        problem = "the name '" + name + "' cannot be looked up: " +
-                  (code == EAI_SYSTEM ? os_words(os_error) : ::gai_strerror(code));
-        break;
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::system_error& failed) {
+        const bool is_gai = failed.code().category() == gaierror::category();
+        const int code = is_gai ? failed.code().value() : EAI_SYSTEM;
+        if (code == EAI_NONAME || code == EAI_NODATA) {
+            problem = "the name '" + name + "' has no address: check its spelling";
+        } else if (code == EAI_AGAIN) {
+            problem = "no name server answered for '" + name + "': check the network, or try again";
+        } else {
+            problem = "the name '" + name + "' cannot be looked up: " + failed.code().message();
+        }
     }
-    return std::make_exception_ptr(Error(ErrorKind::name_not_found, url, std::move(problem)));
+    throw Error(ErrorKind::name_not_found, url, std::move(problem));
 }
 
 std::string in_words(Duration duration) {

@@ -26,9 +26,9 @@ struct Failure {
 
 std::exception_ptr transfer_exception(const std::string& url, const Failure& failure);
 
-/// `code` is that of getaddrinfo, `os_error` what it left in errno.
-std::exception_ptr lookup_exception(const std::string& url, const std::string& name, int code,
-                                    int os_error);
+/// `error` is that of getaddrinfo.
+[[noreturn]] void rethrow_lookup_error(const std::string& url, const std::string& name,
+                                       const std::exception_ptr& error);
 
 /// "3 s", "0.25 s".
 std::string in_words(Duration duration);

@@ -1,9 +1,8 @@
-// Names to addresses, without blocking the loop.
+// Names to addresses, remembered for a while.
 //
-// getaddrinfo is what knows hosts files, mDNS and the system's configuration, and it blocks; so it
-// runs in a few threads that do nothing else. libcurl has such threads, too, but waits for them
-// when a transfer is removed, which would stall the loop with every fetch that is cancelled while
-// a name server does not answer. Here a waiting fetch just leaves; nobody waits for the thread.
+// libcurl has threads that look names up, too, but waits for them when a transfer is removed, which
+// would stall the loop with every fetch that is cancelled while a name server does not answer. Here
+// a waiting fetch just leaves; nobody waits for the thread.
 #pragma once
 
 #include "http/exchange.hpp"
@@ -17,17 +16,15 @@ namespace detail {
 
 /// Invariants:
 ///  1. `names_` has every name that is being looked up, and those looked up within `ttl_`.
-///  2. A name that is being looked up has exactly one job, in the threads' queue or in a thread,
-///     and counts as the loop's external work; everybody who wants it is in its line.
-///  3. The threads know this object only through `Pool`, which forgets it in `close`.
+///  2. A name that is being looked up has a future that is pending, or whose callback is about to
+///     be called; everybody who wants it is in its line.
 ///
 /// Thread safety: loop thread only.
 class Resolver {
     struct Name;
-    struct Pool;
 
 public:
-    Resolver(EventLoop& loop, Duration ttl);
+    Resolver(EventLoop& loop, Duration ttl) : loop_(loop), ttl_(ttl) {}
     Resolver(const Resolver&) = delete;
     Resolver& operator=(const Resolver&) = delete;
     ~Resolver() { close(); }
@@ -63,21 +60,20 @@ public:
         return Lookup(*this, exchange, std::move(name));
     }
 
-    /// Forgets everything; threads that are inside getaddrinfo end by themselves when it returns.
-    /// Requires: nobody waits.
+    /// Forgets everything. Requires: nobody waits.
     void close() noexcept;
 
 private:
     bool remembers(Lookup& lookup);
     void join(Lookup& lookup);
+    void begin(const std::shared_ptr<Name>& name);
     void abandon(Name& name) noexcept;
-    void finished(const std::shared_ptr<Name>& name) noexcept;
+    void finished(Name& name) noexcept;
     void make_room();
 
     EventLoop& loop_;
     const Duration ttl_;
     std::unordered_map<std::string, std::shared_ptr<Name>> names_;
-    std::shared_ptr<Pool> pool_;
 };
 
 }  // namespace detail

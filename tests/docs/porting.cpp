@@ -425,6 +425,19 @@ void from_a_thread(EventLoop& loop, asyncio::Event& event) {
     loop.call_soon_threadsafe([&event] { event.set(); });
 }
 
+Coro<void> names() {
+    try {
+        const auto infos = co_await asyncio::getaddrinfo("localhost", 80);
+        const auto [host, service] =
+            co_await asyncio::getnameinfo(asyncio::Address("127.0.0.1", 80));
+    } catch (const asyncio::gaierror& error) {
+        std::puts(error.what());
+    }
+    for (const asyncio::AddressInfo& info : co_await asyncio::getaddrinfo("localhost", 80)) {
+        std::puts(info.address.str().c_str());
+    }
+}
+
 // ---- Errors and debugging
 
 Coro<void> debugging() {

@@ -1,4 +1,4 @@
-// A getaddrinfo for the http tests. It takes the place of the C library's for everything in the
+// A getaddrinfo for the tests. It takes the place of the C library's for everything in the
 // process, libcurl included, so that a test can say how slow a name server is, and can see that
 // nobody but the library's own threads ever asks one.
 #pragma once
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace http_tests {
+namespace scripted_names {
 
 /// Names that end in ".test" follow the script; all others go to the C library:
 ///   missing.test, again.test   fail with EAI_NONAME, EAI_AGAIN
@@ -14,7 +14,7 @@ namespace http_tests {
 ///   every other                has the address 127.0.0.1, preceded, if the name begins with
 ///                              "two", by 127.255.255.254, where nobody listens
 struct NameScript {
-    /// Names that were asked for, in order, and from which threads ("asyncio-dns").
+    /// Names that were asked for, in order, and from which threads ("asyncio-dns_0").
     static std::vector<std::string> asked();
     static std::vector<std::string> threads();
     /// Look-ups that wait for release_slow_names at this moment.
@@ -24,4 +24,4 @@ struct NameScript {
     static void reset();
 };
 
-}  // namespace http_tests
+}  // namespace scripted_names

@@ -89,8 +89,8 @@ TEST_F(Executors, S201_virtual_time_does_not_jump_while_a_call_is_pending) {
 }
 
 TEST_F(Executors, S202_cancelling_drops_queued_work) {
-    ThreadPoolExecutor pool(1);
     Held held;
+    ThreadPoolExecutor pool(1);
     const auto running = loop->run_in_executor(&pool, std::ref(held));
     held.begun.wait();
     bool ran = false;
@@ -113,8 +113,8 @@ TEST_F(Executors, S202_cancelling_drops_queued_work) {
 }
 
 TEST_F(Executors, S202_a_running_call_goes_on_without_the_one_who_awaited_it) {
-    ThreadPoolExecutor pool(1);
     Held held;
+    ThreadPoolExecutor pool(1);
     std::atomic<bool> ended{false};
     const auto future = loop->run_in_executor(&pool, [&] {
         held();
@@ -133,8 +133,8 @@ TEST_F(Executors, S202_a_running_call_goes_on_without_the_one_who_awaited_it) {
 }
 
 TEST_F(Executors, S202_the_outcome_of_a_call_that_ends_after_the_loop_has_gone_is_dropped) {
-    ThreadPoolExecutor pool(1);
     Held held;
+    ThreadPoolExecutor pool(1);
     auto owned = std::make_shared<int>(5);
     const std::weak_ptr<int> seen = owned;
     {
@@ -249,8 +249,8 @@ TEST_F(Executors, S204_to_thread_copies_the_context) {
 }
 
 TEST_F(Executors, wrap_future_cancels_the_thread_future_and_the_other_way_round) {
-    ThreadPoolExecutor pool(1);
     Held held;
+    ThreadPoolExecutor pool(1);
     const ThreadFuture<void> running = pool.submit(std::ref(held));
     held.begun.wait();
     const ThreadFuture<int> first = pool.submit([] { return 1; });
