@@ -15,7 +15,8 @@ class ServerState;
 
 }  // namespace detail
 
-/// Where a server listens: names or IP addresses; none stands for all interfaces of the machine.
+/// Where a server listens: names or IP addresses; none, or "", stands for all interfaces of the
+/// machine.
 class Hosts {
 public:
     Hosts() = default;

@@ -1,17 +1,20 @@
-// Hosts to addresses.
+// Hosts to addresses of stream sockets.
 #include "net/resolve.hpp"
 
-#include <asyncio/exceptions.hpp>
+#include <asyncio/names.hpp>
+
+#include <sys/socket.h>
 
 namespace asyncio::inline v0 {
 namespace detail {
 
 Coro<std::vector<Address>> resolve(std::string host, std::uint16_t port, AddressFamily family) {
-    const Address address(host, port);
-    if (family != AddressFamily::none && family != address.family()) {
-        throw ValueError("'" + host + "' has no address of the family that was asked for");
+    std::vector<Address> addresses;
+    for (AddressInfo& info :
+         co_await getaddrinfo(std::move(host), port, {.family = family, .type = SOCK_STREAM})) {
+        addresses.push_back(std::move(info.address));
     }
-    co_return std::vector{address};
+    co_return addresses;
 }
 
 }  // namespace detail

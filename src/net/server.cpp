@@ -268,7 +268,7 @@ ServerSecurity security_of(const Options& options) {
 
 Coro<std::vector<Address>> addresses_of(Hosts hosts, std::uint16_t port, AddressFamily family) {
     std::vector<Address> addresses;
-    if (hosts.names().empty()) {
+    if (hosts.names().empty() || hosts.names() == std::vector<std::string>{""}) {
         for (const char* const any : {"0.0.0.0", "::"}) {
             if (const Address address(any, port);
                 family == AddressFamily::none || family == address.family()) {

@@ -1,5 +1,6 @@
 // Servers at paths and ports: files of their own, shortage, options; and connecting to them.
 #include <asyncio/exception_group.hpp>
+#include <asyncio/names.hpp>
 #include <asyncio/servers.hpp>
 #include <asyncio/testing/gtest.hpp>
 
@@ -315,6 +316,40 @@ ASYNC_TEST(Connections, S289_a_connection_may_come_from_a_chosen_address) {
                    asyncio::open_connection("127.0.0.1", server.sockets().at(0).port(), options)))
                   .substr(0, 12),
               "ValueError: ");
+}
+
+ASYNC_TEST(Connections, S289_names_are_looked_up_and_addresses_tried_in_order) {
+    asyncio::ServerOptions inet;
+    inet.family = asyncio::AddressFamily::inet;
+    Server server = co_await asyncio::start_server(greet, "localhost", 0, inet);
+    const std::uint16_t port = server.sockets().at(0).port();
+    // ::1 refuses, 127.0.0.1 does not, in whatever order the system has them.
+    auto [reader, writer] = co_await asyncio::open_connection("localhost", port);
+    EXPECT_EQ(co_await reader.read(), "hello");
+    asyncio::ConnectOptions eyeballs;
+    eyeballs.happy_eyeballs_delay = 250ms;
+    auto [second, to] = co_await asyncio::open_connection("localhost", port, eyeballs);
+    EXPECT_EQ(co_await second.read(), "hello");
+    EXPECT_TRUE((co_await outcome(asyncio::open_connection("no.such.name.invalid", port)))
+                    .starts_with("gaierror: "));
+}
+
+ASYNC_TEST(Connections, S289_the_errors_of_several_addresses_are_told_together) {
+    const std::uint16_t port = dead_port();
+    const auto infos = co_await asyncio::getaddrinfo("localhost", port, {.type = SOCK_STREAM});
+    const std::string text = co_await outcome(asyncio::open_connection("localhost", port));
+    for (const asyncio::AddressInfo& info : infos) {
+        EXPECT_NE(text.find(info.address.str()), std::string::npos) << text;
+    }
+    asyncio::ConnectOptions all;
+    all.all_errors = true;
+    all.happy_eyeballs_delay = 250ms;
+    try {
+        co_await asyncio::open_connection("localhost", port, all);
+        ADD_FAILURE() << "no error";
+    } catch (const asyncio::ExceptionGroup& group) {
+        EXPECT_EQ(group.exceptions().size(), infos.size());
+    }
 }
 
 ASYNC_TEST(Connections, cancelling_at_any_step_leaves_no_descriptor_and_no_watch) {
