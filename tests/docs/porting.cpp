@@ -455,6 +455,42 @@ Coro<void> debugging() {
     co_return;
 }
 
+// ---- Streams
+
+struct EchoClient : asyncio::Protocol {};
+struct EchoServer : asyncio::Protocol {};
+Coro<void> handle_echo(asyncio::StreamReader, asyncio::StreamWriter);
+
+Coro<void> streams(std::string host, std::shared_ptr<const asyncio::SSLContext> context,
+                   std::vector<std::string> pieces) {
+    auto [reader, writer] = co_await asyncio::open_connection("127.0.0.1", 8888);
+    co_await asyncio::open_connection(host, 443, {.ssl = context});
+    co_await asyncio::open_unix_connection("/run/socket");
+    const std::string data = co_await reader.read(100);
+    const std::string everything = co_await reader.read();
+    const std::string line = co_await reader.readline();
+    const std::string header = co_await reader.readexactly(4);
+    const std::string head = co_await reader.readuntil({"\r\n\r\n", "\n\n"});
+    auto lines = reader.lines();
+    while (auto each = co_await lines.next()) use(*each);
+    if (reader.at_eof()) co_return;
+    writer.write("hello");
+    writer.writelines(pieces);
+    co_await writer.drain();
+    writer.write_eof();
+    writer.close();
+    co_await writer.wait_closed();
+    co_await writer.start_tls(context, {.server_hostname = "example.org"});
+    const auto address = writer.get_extra_info(asyncio::extra_info::peername);
+    asyncio::Server server = co_await asyncio::start_server(handle_echo, "127.0.0.1", 8888);
+    co_await server.serve_forever();
+    server.close();
+    co_await server.wait_closed();
+    auto [transport, protocol] =
+        co_await asyncio::create_connection(std::make_shared<EchoClient>, host, 8888);
+    server = co_await asyncio::create_server(std::make_shared<EchoServer>, std::nullopt, 8888);
+}
+
 // ---- What only C++ has to know
 
 Coro<void> order() {
