@@ -3,23 +3,12 @@
 
 #include <asyncio/poller.hpp>
 
+#include "io/unique_fd.hpp"
+
 #include <vector>
 
 namespace asyncio::inline v0 {
 namespace detail {
-
-// Owns a file descriptor.
-class UniqueFd {
-public:
-    explicit UniqueFd(int fd = -1) noexcept : fd_(fd) {}
-    UniqueFd(const UniqueFd&) = delete;
-    UniqueFd& operator=(const UniqueFd&) = delete;
-    ~UniqueFd();
-    int get() const noexcept { return fd_; }
-
-private:
-    int fd_;
-};
 
 // Level triggered, one registration per descriptor with the union of what is wanted.
 //
