@@ -31,7 +31,7 @@ enum class VerifyMode : std::uint8_t {
     required,  ///< that there is one, and it can be trusted
 };
 
-/// How certificates are verified: flags to be combined with |.
+/// How certificates are verified: flags, combined with | and asked for with &.
 enum class VerifyFlags : std::uint8_t {
     none = 0,
     /// Trust in a certificate that is no root is enough.

@@ -99,8 +99,7 @@ struct SSLCertificate {
 ///     tells the peer: send it, if it can be sent at once.
 ///
 /// Raises: what says so SSLError or what derives from it. Thread safety: used by one thread at a
-/// time. Cost: each byte is copied once on its way in and once on its way out, besides being
-/// encrypted.
+/// time. Cost: what TLS itself costs, and one more copy of what comes and goes.
 class ASYNCIO_API SSLObject {
 public:
     SSLObject() = default;

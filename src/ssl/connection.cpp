@@ -12,6 +12,7 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace asyncio::inline v0 {
 namespace ssl::detail {
@@ -21,6 +22,8 @@ namespace {
 // write() takes nothing more while so much is to be sent.
 constexpr std::size_t outgoing_max = 64u << 10;
 constexpr std::size_t record_max = SSL3_RT_MAX_PLAIN_LENGTH;
+// What so many records have besides their data.
+constexpr std::size_t overhead_max = (outgoing_max / record_max + 1) * 128;
 
 Connection& connection_of(const SSL* connection) noexcept {
     return *static_cast<Connection*>(SSL_get_app_data(connection));
@@ -126,11 +129,15 @@ Connection::Step Connection::step(Call call) {
 }
 
 void Connection::fail() {
-    failure_ = callback_error_
-                   ? callback_error_
-                   : connection_error(connection_.get(), handshake_done_, verify_remedy_);
-    forget_errors();
-    std::rethrow_exception(failure_);
+    try {
+        if (callback_error_) {
+            std::rethrow_exception(callback_error_);
+        }
+        throw_connection_error(connection_.get(), handshake_done_, verify_remedy_);
+    } catch (...) {
+        failure_ = std::current_exception();
+        throw;
+    }
 }
 
 bool Connection::do_handshake() {
@@ -159,9 +166,12 @@ std::size_t Connection::write(std::span<const std::byte> data) {
     if (!handshake_done_) {
         throw RuntimeError("nothing can be written before do_handshake() has returned true");
     }
+    if (data.empty() || pipe_.outgoing.size() >= outgoing_max) {
+        return 0;
+    }
     // One allocation for all of it, instead of one for each doubling.
-    constexpr std::size_t overhead_max = outgoing_max / 64;
-    pipe_.outgoing.room(std::min(data.size(), outgoing_max) + overhead_max);
+    pipe_.outgoing.room(std::min(data.size(), outgoing_max - pipe_.outgoing.size() + record_max) +
+                        overhead_max);
     std::span<const std::byte> left = data;
     while (!left.empty() && pipe_.outgoing.size() < outgoing_max) {
         std::size_t taken = 0;
@@ -230,7 +240,8 @@ bool Connection::session_reused() const noexcept {
 
 void Connection::choose_context(std::string_view server_name) {
     server_hostname_ = server_name;
-    if (!context_->sni_callback) {
+    // A client may have to say hello twice.
+    if (std::exchange(context_chosen_, true) || !context_->sni_callback) {
         return;
     }
     const std::shared_ptr<const Context> chosen = context_->sni_callback(server_name);

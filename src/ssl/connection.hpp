@@ -58,6 +58,7 @@ private:
     std::string verify_remedy_;
     std::exception_ptr callback_error_;
     std::exception_ptr failure_;
+    bool context_chosen_ = false;
     bool handshake_done_ = false;
     OwnedConnection connection_;
 };

@@ -18,22 +18,23 @@ namespace ssl::detail {
 
 namespace {
 
-// The last one, which is the least deep: what failed, not why.
-unsigned long take_last() noexcept {
+// The last one, which is the least deep: what failed, not why; 0 if there is none.
+unsigned long take_last() {
     const unsigned long code = ERR_peek_last_error();
     forget_errors();
     if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE) {
-        return 0;
+        throw std::bad_alloc();
     }
     return code;
 }
 
 std::string reason_of(unsigned long code) {
     const char* const reason = ERR_reason_error_string(code);
-    return reason != nullptr ? reason : "OpenSSL's error " + std::to_string(code);
+    return reason != nullptr ? reason : "TLS failed with OpenSSL's error " + std::to_string(code);
 }
 
-const char* connection_remedy(int reason) noexcept {
+// "" if there is nothing particular to say.
+const char* known_remedy(int reason) noexcept {
     switch (reason) {
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_PACKET_LENGTH_TOO_LONG:
@@ -90,6 +91,22 @@ const char* connection_remedy(int reason) noexcept {
     }
 }
 
+const char* connection_remedy(int reason, bool handshake_done) noexcept {
+    // Once a handshake is done, both do speak TLS, and have a version in common.
+    if (handshake_done &&
+        (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION)) {
+        reason = SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC;
+    }
+    const char* const known = known_remedy(reason);
+    if (*known != '\0') {
+        return known;
+    }
+    return reason >= SSL_AD_REASON_OFFSET
+               ? "the peer ended the connection; its own error or log tells why"
+               : "what arrived breaks the rules of TLS: the peer has a fault, or it was damaged or "
+                 "changed on the way";
+}
+
 // "'a.example', 'b.example'"
 std::string listed_names(const X509* certificate) {
     std::string text;
@@ -119,38 +136,30 @@ void forget_errors() noexcept {
 void check(bool success) {
     if (!success) {
         const unsigned long code = take_last();
-        if (code == 0) {
-            throw std::bad_alloc();
-        }
-        throw SSLError(reason_of(code), connection_remedy(ERR_GET_REASON(code)));
+        throw SSLError(reason_of(code), known_remedy(ERR_GET_REASON(code)));
     }
 }
 
-std::exception_ptr connection_error(const SSL* connection, bool handshake_done,
-                                    const std::string& verify_remedy) {
+void throw_connection_error(const SSL* connection, bool handshake_done,
+                            const std::string& verify_remedy) {
     const unsigned long code = take_last();
     const int reason = ERR_GET_REASON(code);
-    if (code == 0) {
-        return std::make_exception_ptr(std::bad_alloc());
-    }
     if (ERR_GET_LIB(code) != ERR_LIB_SSL) {
-        return std::make_exception_ptr(SSLError(reason_of(code)));
+        throw SSLError(reason_of(code));
     }
     if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-        return std::make_exception_ptr(
-            handshake_done
-                ? SSLEOFError("the connection ended without the peer's close_notify, so that data "
-                              "may be missing")
-                : SSLEOFError("the peer closed the connection during the handshake: it may not "
-                              "speak TLS here, or refuse what this side offers"));
+        throw SSLEOFError(handshake_done
+                              ? "the connection ended without the peer's close_notify, so that "
+                                "data may be missing"
+                              : "the peer closed the connection during the handshake: it may not "
+                                "speak TLS here, or refuse what this side offers");
     }
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         const long verify_code = SSL_get_verify_result(connection);
-        return std::make_exception_ptr(
-            SSLCertVerificationError(static_cast<int>(verify_code),
-                                     X509_verify_cert_error_string(verify_code), verify_remedy));
+        throw SSLCertVerificationError(static_cast<int>(verify_code),
+                                       X509_verify_cert_error_string(verify_code), verify_remedy);
     }
-    return std::make_exception_ptr(SSLError(reason_of(code), connection_remedy(reason)));
+    throw SSLError(reason_of(code), connection_remedy(reason, handshake_done));
 }
 
 void throw_file_error(const std::string& name) {
@@ -169,7 +178,7 @@ void throw_file_error(const std::string& name) {
                        "-----BEGIN PRIVATE KEY-----");
     }
     throw SSLError(name + " cannot be used: " + reason_of(code),
-                   connection_remedy(ERR_GET_REASON(code)));
+                   known_remedy(ERR_GET_REASON(code)));
 }
 
 std::string verify_remedy(std::string_view server_hostname, int verify_code,

@@ -3,7 +3,6 @@
 
 #include "ssl/openssl_types.hpp"
 
-#include <exception>
 #include <string>
 #include <string_view>
 
@@ -13,14 +12,14 @@ namespace ssl::detail {
 // Called before what may fail: OpenSSL keeps a list of errors for each thread.
 void forget_errors() noexcept;
 
-// The following take what OpenSSL has reported since, and forget it.
+// The following raise what OpenSSL has reported since, and forget it.
 
-// Raises it unless a call succeeded that has no reason to fail but a lack of memory.
+// Does so unless the call succeeded.
 void check(bool success);
 // What was wrong with a connection. `verify_remedy` is of the certificate that was refused, if one
 // was.
-std::exception_ptr connection_error(const SSL* connection, bool handshake_done,
-                                    const std::string& verify_remedy);
+[[noreturn]] void throw_connection_error(const SSL* connection, bool handshake_done,
+                                         const std::string& verify_remedy);
 // What was wrong with the file of that name, or with what is called so: "the key in 'x.pem'".
 [[noreturn]] void throw_file_error(const std::string& name);
 

@@ -165,8 +165,9 @@ TEST_F(SslErrors, garbage_instead_of_a_handshake) {
          {std::string(100, '\0'), std::string(100, '\xff'), std::string("SSH-2.0-OpenSSH_9.2\r\n"),
           std::string("\x16\x03\x01\x00\x05\x01\x00\x00\x01\xff", 10)}) {
         const Pair pair(*client_context(), *server_context());
-        EXPECT_NE(garbage_error(*pair.server, garbage), "");
-        EXPECT_NE(garbage_error(*pair.client, garbage), "");
+        for (asyncio::SSLObject* const end : {pair.server.get(), pair.client.get()}) {
+            EXPECT_NE(garbage_error(*end, garbage).find(": "), std::string::npos) << "a remedy";
+        }
     }
 }
 
