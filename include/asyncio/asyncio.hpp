@@ -13,6 +13,7 @@
 #include <asyncio/exceptions.hpp>
 #include <asyncio/executors.hpp>
 #include <asyncio/foreign_driver.hpp>
+#include <asyncio/fs.hpp>
 #include <asyncio/future.hpp>
 #include <asyncio/gather.hpp>
 #include <asyncio/locks.hpp>

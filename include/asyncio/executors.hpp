@@ -132,12 +132,12 @@ private:
 };
 
 template <class T, bool moves>
-class WrappedFutureOf : public FutureStateOf<T, WrappedFuture> {
+class WrappedFutureOf final : public FutureStateOf<T, WrappedFuture> {
 public:
     using FutureStateOf<T, WrappedFuture>::FutureStateOf;
 
 private:
-    void take_value(ThreadFutureState& source) final {
+    void take_value(ThreadFutureState& source) override {
         if constexpr (moves) {
             source.take_result();
         } else {

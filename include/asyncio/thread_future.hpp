@@ -79,7 +79,9 @@ public:
     void wait(std::optional<Duration> timeout);
     // For a future that is done. Throws if there is no result to be had.
     void check_result();
-    // As check_result, and nobody else gets the result.
+    // The same if there is neither a result nor an error to be had.
+    void check_result_or_error();
+    // As check_result, and nobody else gets the result, or the error.
     void take_result();
 
 protected:
@@ -174,9 +176,9 @@ public:
     /// True if it has ended or was cancelled.
     bool done() const noexcept { return state_->done(); }
 
-    /// Blocks until it is done; returns the result or throws the exception. An rvalue's result is
-    /// moved out, and nobody else gets it. Raises also: CancelledError, TimeoutError after
-    /// `timeout`, InvalidStateError for a result that was moved out.
+    /// Blocks until it is done; returns the result or throws the exception. An rvalue's result or
+    /// exception is moved out, and nobody else gets it. Raises also: CancelledError, TimeoutError
+    /// after `timeout`, InvalidStateError for a result that was moved out.
     detail::LvalueResult<T> result() const& { return get(std::nullopt); }
     T result() && { return take(std::nullopt); }
     template <class Rep, class Period>
@@ -189,7 +191,7 @@ public:
     }
 
     /// Blocks until it is done; returns the exception, null if there is a result. Raises:
-    /// CancelledError, TimeoutError after `timeout`.
+    /// CancelledError, TimeoutError after `timeout`, InvalidStateError if that was moved out.
     std::exception_ptr exception() const { return get_exception(std::nullopt); }
     template <class Rep, class Period>
     std::exception_ptr exception(std::chrono::duration<Rep, Period> timeout) const {
@@ -227,9 +229,7 @@ private:
     }
     std::exception_ptr get_exception(std::optional<Duration> timeout) const {
         state_->wait(timeout);
-        if (cancelled()) {
-            state_->check_result();  // throws
-        }
+        state_->check_result_or_error();
         return state_->receiver().error;
     }
 

@@ -147,11 +147,15 @@ void ThreadFutureState::wait(std::optional<Duration> timeout) {
 }
 
 void ThreadFutureState::check_result() {
-    if (status() == Status::cancelled) {
-        throw CancelledError();
-    }
+    check_result_or_error();
     if (receiver().error != nullptr) {
         std::rethrow_exception(receiver().error);
+    }
+}
+
+void ThreadFutureState::check_result_or_error() {
+    if (status() == Status::cancelled) {
+        throw CancelledError();
     }
     const std::lock_guard lock(mutex_);
     if (moved_) {
@@ -161,9 +165,16 @@ void ThreadFutureState::check_result() {
 }
 
 void ThreadFutureState::take_result() {
-    check_result();
-    const std::lock_guard lock(mutex_);
-    moved_ = true;
+    check_result_or_error();
+    std::exception_ptr error;
+    {
+        const std::lock_guard lock(mutex_);
+        moved_ = true;
+        error = std::exchange(receiver().error, nullptr);
+    }
+    if (error != nullptr) {
+        std::rethrow_exception(std::move(error));
+    }
 }
 
 void log_callback_error() noexcept {

@@ -44,9 +44,18 @@ AddressInfo to_info(const addrinfo& found) {
             .canonical_name = found.ai_canonname != nullptr ? found.ai_canonname : ""};
 }
 
+std::string describe(const std::string& host, const std::string& service) {
+    return "getaddrinfo('" + host + "', '" + service + "')";
+}
+
+struct Answer {
+    AddressList addresses{};
+    int code = 0;
+    int os_error = 0;
+};
+
 // Blocks, unless the flags say that everything is a number.
-AddressList ask(const std::string& host, const std::string& service,
-                const AddressInfoOptions& options) {
+Answer ask(const std::string& host, const std::string& service, const AddressInfoOptions& options) {
     addrinfo hints{};
     hints.ai_family = detail::native_family(options.family);
     hints.ai_socktype = options.type;
@@ -56,16 +65,16 @@ AddressList ask(const std::string& host, const std::string& service,
     const int code = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
                                    service.empty() ? nullptr : service.c_str(), &hints, &first);
     if (code != 0) {
-        throw_gaierror(code, errno, "getaddrinfo('" + host + "', '" + service + "')");
+        return {.code = code, .os_error = errno};
     }
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> found(first, &::freeaddrinfo);
-    AddressList list;
+    Answer answer;
     for (const addrinfo* info = first; info != nullptr; info = info->ai_next) {
         if (info->ai_family == AF_INET || info->ai_family == AF_INET6) {
-            list.push_back(to_info(*info));
+            answer.addresses.push_back(to_info(*info));
         }
     }
-    return list;
+    return answer;
 }
 
 bool is_address(const std::string& host) {
@@ -77,10 +86,19 @@ bool is_number(const std::string& service) {
     return std::ranges::all_of(service, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// Throws if that is the answer.
+const AddressList& addresses(const Answer& answer, const std::string& subject) {
+    if (answer.code != 0) {
+        throw_gaierror(answer.code, answer.os_error, subject);
+    }
+    return answer.addresses;
+}
+
 // One question that is asked once, for all who have it.
 struct Question {
     std::string key;
-    ThreadFuture<AddressList> answer;
+    std::string subject;  // for the texts of errors
+    ThreadFuture<Answer> answer;
     std::size_t waiting = 0;  // guarded by the mutex of Names
 };
 
@@ -124,6 +142,7 @@ public:
                     return ask(host, service, options);
                 });
                 question->key = key;
+                question->subject = describe(host, service);
             } catch (...) {
                 questions_.erase(key);
                 throw;
@@ -163,13 +182,18 @@ private:
 };
 
 // One of those who wait for an answer.
-class NameFuture final : public detail::WrappedFutureOf<AddressList, false> {
+class NameFuture final : public detail::FutureStateOf<AddressList, detail::WrappedFuture> {
 public:
     NameFuture(EventLoop& loop, std::shared_ptr<Question> question)
-        : WrappedFutureOf(loop, detail::FutureKind::future, {}), question_(std::move(question)) {}
+        : FutureStateOf(loop, detail::FutureKind::future, {}), question_(std::move(question)) {}
     ~NameFuture() override { leave(); }
 
 private:
+    void take_value(detail::ThreadFutureState& source) override {
+        source.check_result();
+        emplace(addresses(static_cast<detail::ThreadFutureStateOf<Answer>&>(source).value,
+                          question_->subject));
+    }
     void abandon(detail::ThreadFutureState&) noexcept override { leave(); }
     void leave() noexcept {
         if (const auto question = std::exchange(question_, nullptr)) {
@@ -209,7 +233,7 @@ Future<AddressList> detail::look_up(EventLoop& loop, const std::string& host,
 Coro<AddressList> getaddrinfo(std::string host, std::string service, AddressInfoOptions options) {
     if (is_address(host) && is_number(service)) {
         options.flags |= AI_NUMERICHOST | AI_NUMERICSERV;
-        co_return ask(host, service, options);
+        co_return addresses(ask(host, service, options), describe(host, service));
     }
     co_return co_await detail::look_up(get_running_loop(), host, service, options);
 }

@@ -425,6 +425,14 @@ void from_a_thread(EventLoop& loop, asyncio::Event& event) {
     loop.call_soon_threadsafe([&event] { event.set(); });
 }
 
+Coro<void> files() {
+    const std::string text = co_await asyncio::fs::read_file("notes");
+    co_await asyncio::fs::write_file("notes", text);
+    auto file = co_await asyncio::fs::open("notes");
+    const std::string line = co_await file.readline();
+    co_await file.close();
+}
+
 Coro<void> names() {
     try {
         const auto infos = co_await asyncio::getaddrinfo("localhost", 80);
