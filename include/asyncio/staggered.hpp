@@ -5,6 +5,7 @@
 #include <asyncio/coro.hpp>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -63,14 +64,18 @@ template <std::invocable F>
 auto staggered_race(std::vector<F> functions, std::optional<Duration> delay = std::nullopt)
     -> Coro<RaceResult<detail::coro_value_t<std::invoke_result_t<F&>>>> {
     using T = detail::coro_value_t<std::invoke_result_t<F&>>;
-    RaceResult<T> result;
+    struct Shared {  // with the attempts
+        std::vector<F> functions;
+        std::optional<detail::Stored<T>> value;
+    };
+    const auto shared = std::make_shared<Shared>(Shared{std::move(functions), std::nullopt});
     detail::RaceEnd end = co_await detail::staggered_race(
-        functions.size(),
-        [&](std::size_t index) { return detail::attempt_to<T>(result.value, functions[index]); },
+        shared->functions.size(),
+        [shared](std::size_t index) {
+            return detail::attempt_to<T>(shared->value, shared->functions[index]);
+        },
         delay);
-    result.winner = end.winner;
-    result.exceptions = std::move(end.exceptions);
-    co_return result;
+    co_return RaceResult<T>{std::move(shared->value), end.winner, std::move(end.exceptions)};
 }
 
 }  // namespace asyncio::inline v0

@@ -77,7 +77,7 @@ public:
     void start_soon(Frame* root, Receiver* receiver);
 
     // Takes the task out of what it waits for and cancels it there: the way out of a circle of
-    // waiting tasks when a loop is torn down.
+    // waiting tasks.
     void cancel_forcibly();
     // The loop closes: destroys the coroutine. The task stays pending for ever.
     void destroy_pending() noexcept;
@@ -135,6 +135,9 @@ public:
 private:
     void clear_value() noexcept final { Slot<T>::clear(); }
 };
+
+// Cancels. A task that waits in a circle of tasks refuses that: it is torn out, and reported.
+ASYNCIO_API void cancel_or_tear_out(CancelTarget& target, const CancelMessage& message);
 
 inline TaskState* task_state_of(Driver& driver) noexcept {
     return driver.is_task() ? static_cast<TaskState*>(&driver) : nullptr;

@@ -34,6 +34,18 @@ private:
     FutureState* task_;
 };
 
+// Ends a group's scope, also if its coroutine is destroyed inside.
+class GroupScope {
+public:
+    explicit GroupScope(TaskGroup& group) noexcept : group_(group) {}
+    GroupScope(const GroupScope&) = delete;
+    GroupScope& operator=(const GroupScope&) = delete;
+    ~GroupScope();
+
+private:
+    TaskGroup& group_;
+};
+
 }  // namespace detail
 
 /// Runs tasks whose lives end with the scope:
@@ -54,8 +66,8 @@ private:
 /// Invariants:
 ///  1. `children_` holds every task that was created here and has not reported its end, oldest
 ///     first.
-///  2. `parent_` is set from `enter` to the end of `exit`; `parent_task_` keeps it alive if it is a
-///     task.
+///  2. `parent_` is set from `enter` to the end of `exit`, or to the destruction of the coroutine
+///     that runs the scope; `parent_task_` keeps it alive if it is a task.
 ///  3. `completed_` is set exactly while `exit` waits.
 ///
 /// Thread safety: loop thread only.
@@ -67,8 +79,7 @@ public:
     TaskGroup() noexcept = default;
     TaskGroup(const TaskGroup&) = delete;
     TaskGroup& operator=(const TaskGroup&) = delete;
-    /// Cancels the children that are left, which happens only if the scope was torn down instead
-    /// of left: by closing the loop, or by a foreign driver.
+    /// Cancels the children that are left, which happens only if the scope was not left.
     ~TaskGroup();
 
     /// Creates a child; the forms are those of the free `create_task`. May be called by the body,
@@ -103,8 +114,8 @@ public:
 
 private:
     friend class detail::GroupChild;
+    friend class detail::GroupScope;
     struct Completion;
-    struct ScopeEnd;
 
     bool accepts_children() const noexcept {
         return entered_ && !aborting_ && !(exiting_ && children_.empty());
@@ -113,6 +124,8 @@ private:
     void add(const AnyFuture& task);
     void child_done(detail::FutureState& task);
     void abort();
+    void abort_children_left();
+    void end_scope();
     void cancel_parent();
     void throw_loop_break();
     [[noreturn]] void throw_errors();
@@ -132,6 +145,12 @@ private:
 };
 
 namespace detail {
+
+inline GroupScope::~GroupScope() {
+    if (group_.parent_ != nullptr) {
+        group_.end_scope();
+    }
+}
 
 template <class F>
 concept GroupBody =
@@ -161,6 +180,7 @@ template <detail::GroupBody Body>
 Coro<detail::group_value_t<Body>> task_group(TaskGroup& group, Body body) {
     using T = detail::group_value_t<Body>;
     group.enter();
+    const detail::GroupScope scope(group);
     std::optional<detail::Stored<T>> value;
     std::exception_ptr error;
     try {

@@ -11,12 +11,16 @@
 
 namespace asyncio::inline v0 {
 
+namespace detail {
+class TimeoutScope;
+}  // namespace detail
+
 /// The deadline of a `timeout` scope. The body gets it, to look at it and to move it.
 ///
 /// Invariants:
 ///  1. The timer is armed, or queued if it is due, exactly while the scope is active and has a
-///     deadline.
-///  2. `target_` is set from `enter` to `exit`.
+///     deadline that was not refused.
+///  2. `target_` is set from `enter` to `exit`, or to the destruction of the scope's coroutine.
 ///
 /// Thread safety: loop thread only. Source: S148 to S161.
 class ASYNCIO_API Timeout : private detail::TimerNode {
@@ -50,12 +54,14 @@ public:
     friend ASYNCIO_API std::string repr(const Timeout& timeout);
 
 private:
+    friend class detail::TimeoutScope;
     enum class State : std::uint8_t { created, active, expiring, expired, finished };
 
     static const char* name_of(State state) noexcept;
     void check_active() const;
     void arm(TimePoint when, TimePoint now);
     void disarm() noexcept;
+    void abandon() noexcept;
     static void expire(Runnable& self, Turn turn);
 
     std::optional<TimePoint> when_;
@@ -67,6 +73,22 @@ private:
 };
 
 namespace detail {
+
+// Ends a scope whose coroutine is destroyed inside.
+class TimeoutScope {
+public:
+    explicit TimeoutScope(Timeout& entered) noexcept : timeout_(entered) {}
+    TimeoutScope(const TimeoutScope&) = delete;
+    TimeoutScope& operator=(const TimeoutScope&) = delete;
+    ~TimeoutScope() {
+        if (timeout_.target_ != nullptr) [[unlikely]] {
+            timeout_.abandon();
+        }
+    }
+
+private:
+    Timeout& timeout_;
+};
 
 template <class F>
 concept TimeoutBody =
@@ -96,6 +118,7 @@ Coro<timeout_value_t<Body>> run_in_timeout(Given given, Body body) {
     using T = timeout_value_t<Body>;
     std::conditional_t<std::is_reference_v<Given>, Given, Timeout> scope(given);
     scope.enter();
+    const TimeoutScope entered(scope);
     std::exception_ptr error;
     try {
         if constexpr (std::is_void_v<T>) {

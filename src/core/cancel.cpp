@@ -195,5 +195,23 @@ bool GatherBase::cancel(const CancelMessage& message) {
     return CancelWalk::cancel(*this, message);
 }
 
+void cancel_or_tear_out(CancelTarget& target, const CancelMessage& message) {
+    try {
+        target.cancel(message);
+    } catch (const RuntimeError&) {
+        auto* const task = dynamic_cast<TaskState*>(&target);
+        if (task == nullptr) {
+            throw;  // another runtime's, which knows what to do
+        }
+        task->cancel_forcibly();
+        ErrorContext context;
+        context.message = "tasks wait for each other in a circle";
+        context.exception = std::current_exception();
+        context.future = HandleAccess::make<AnyTask>(task);
+        context.created_at = context.future.created_at();
+        task->FutureState::loop().call_exception_handler(context);
+    }
+}
+
 }  // namespace detail
 }  // namespace asyncio::inline v0

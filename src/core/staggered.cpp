@@ -6,6 +6,7 @@
 #include <asyncio/wait.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 namespace asyncio::inline v0 {
@@ -13,11 +14,13 @@ namespace detail {
 
 namespace {
 
+// The attempts share it with the coroutine that waits for them, which may be destroyed earlier.
+//
 // Invariants:
 //  1. `tasks_` holds the attempts that were begun, in order.
 //  2. `next_` is set when the next attempt need not wait any longer: the latest has failed, or
 //     somebody has won.
-class Race {
+class Race : public std::enable_shared_from_this<Race> {
 public:
     Race(RaceAttempt attempt, std::optional<Duration> delay)
         : attempt_(std::move(attempt)), delay_(delay) {}
@@ -27,7 +30,7 @@ public:
         for (std::size_t index = 0; index < count && !end_.winner; ++index) {
             next_.clear();
             end_.exceptions.emplace_back();
-            tasks_.push_back(create_task(run(index)));
+            tasks_.push_back(create_task(run(shared_from_this(), index)));
             co_await wait_to_begin_another();
         }
     }
@@ -35,7 +38,7 @@ public:
     void cancel(const CancelMessage& message) {
         for (std::size_t index = 0; index < tasks_.size(); ++index) {
             if (index != end_.winner) {
-                tasks_[index].cancel(message);
+                cancel_or_tear_out(HandleAccess::state(tasks_[index]), message);
             }
         }
     }
@@ -44,7 +47,14 @@ public:
                            [](const Task<void>& task) { return task.done(); });
     }
     Coro<void> wait_for_end() { co_await wait(tasks_); }
-    RaceEnd take_end() noexcept { return std::move(end_); }
+    RaceEnd take_end() {
+        for (std::size_t index = 0; index < tasks_.size(); ++index) {
+            if (tasks_[index].cancelled()) {  // before it began
+                end_.exceptions[index] = std::make_exception_ptr(CancelledError());
+            }
+        }
+        return std::move(end_);
+    }
 
 private:
     Coro<void> wait_to_begin_another() {
@@ -59,22 +69,23 @@ private:
         }
     }
 
-    Coro<void> run(std::size_t index) {
+    static Coro<void> run(std::shared_ptr<Race> race, std::size_t index) {
+        RaceEnd& end = race->end_;
         try {
-            co_await attempt_(index);
+            co_await race->attempt_(index);
         } catch (const LoopBreak&) {
             throw;
         } catch (...) {
-            end_.exceptions[index] = std::current_exception();
-            if (index + 1 == end_.exceptions.size()) {
-                next_.set();
+            end.exceptions[index] = std::current_exception();
+            if (index + 1 == end.exceptions.size()) {
+                race->next_.set();
             }
             co_return;
         }
-        if (!end_.winner) {
-            end_.winner = index;
-            next_.set();
-            cancel({});  // at once, so that none of the others succeeds in the meantime
+        if (!end.winner) {
+            end.winner = index;
+            race->next_.set();
+            race->cancel({});  // at once, so that none of the others succeeds in the meantime
         }
     }
 
@@ -85,6 +96,23 @@ private:
     Event next_;
 };
 
+// Cancels the attempts if the coroutine that waits for them is destroyed.
+class RaceScope {
+public:
+    RaceScope(Race& begun, EventLoop& of) noexcept : race_(begun), loop_(of) {}
+    RaceScope(const RaceScope&) = delete;
+    RaceScope& operator=(const RaceScope&) = delete;
+    ~RaceScope() {
+        if (!race_.ended() && !loop_.is_closed()) {
+            race_.cancel({});
+        }
+    }
+
+private:
+    Race& race_;
+    EventLoop& loop_;
+};
+
 }  // namespace
 
 Coro<RaceEnd> staggered_race(std::size_t count, RaceAttempt attempt,
@@ -92,8 +120,9 @@ Coro<RaceEnd> staggered_race(std::size_t count, RaceAttempt attempt,
     if (delay && *delay < Duration::zero()) {
         throw ValueError("staggered_race() needs a delay of zero or more");
     }
-    Race race(std::move(attempt), delay);
-    // The attempts refer to the race: nothing ends it before them.
+    const auto shared = std::make_shared<Race>(std::move(attempt), delay);
+    Race& race = *shared;
+    const RaceScope scope(race, get_running_loop());
     std::exception_ptr interruption;
     try {
         co_await race.begin(count);

@@ -45,23 +45,23 @@ struct TaskGroup::Completion final : Waiter {
     TaskGroup& group;
 };
 
-struct TaskGroup::ScopeEnd {
-    explicit ScopeEnd(TaskGroup& group) noexcept : group(group) {}
-    ScopeEnd(const ScopeEnd&) = delete;
-    ScopeEnd& operator=(const ScopeEnd&) = delete;
-    ~ScopeEnd() {
-        group.parent_ = nullptr;
-        group.parent_task_ = AnyTask();
-        group.errors_.clear();
-        group.loop_break_ = nullptr;
-    }
-    TaskGroup& group;
-};
+void TaskGroup::end_scope() {
+    parent_ = nullptr;
+    parent_task_ = AnyTask();
+    errors_.clear();
+    loop_break_ = nullptr;
+    exiting_ = true;
+    abort_children_left();
+}
 
-TaskGroup::~TaskGroup() {
+void TaskGroup::abort_children_left() {
     if (!children_.empty() && !loop_->is_closed()) {
         abort();
     }
+}
+
+TaskGroup::~TaskGroup() {
+    abort_children_left();
     while (!children_.empty()) {
         children_.pop_front().group_ = nullptr;
     }
@@ -136,27 +136,15 @@ void TaskGroup::child_done(detail::FutureState& state) {
 
 void TaskGroup::abort() {
     aborting_ = true;
-    children_.for_each([this](detail::GroupChild& child) {
-        const auto task = detail::HandleAccess::make<AnyFuture>(child.task_);
-        if (task.done()) {
-            return;
-        }
-        try {
-            task.cancel();
-        } catch (const RuntimeError&) {
-            // Tasks that wait for each other in a circle would never end, nor would the scope.
-            ErrorContext context;
-            context.message = "a child of " + repr(*this) + " waits for itself";
-            context.exception = std::current_exception();
-            context.future = task;
-            loop_->call_exception_handler(context);
-            static_cast<detail::TaskState*>(child.task_)->cancel_forcibly();
+    children_.for_each([](detail::GroupChild& child) {
+        if (!child.task_->done()) {
+            detail::cancel_or_tear_out(*child.task_, {});
         }
     });
 }
 
 void TaskGroup::cancel_parent() {
-    parent_->cancel(CancelMessage());
+    detail::cancel_or_tear_out(*parent_, {});
     parent_cancel_requested_ = true;
 }
 
@@ -197,7 +185,7 @@ Coro<void> TaskGroup::exit(std::exception_ptr error) {
         throw RuntimeError("TaskGroup " + repr(*this) +
                            (entered_ ? " is finished" : " has not been entered"));
     }
-    const ScopeEnd scope_end(*this);
+    const detail::GroupScope scope(*this);
     exiting_ = true;
     const bool is_cancellation =
         error != nullptr && detail::classify(error) == detail::ExceptionClass::cancelled;

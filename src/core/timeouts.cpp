@@ -76,8 +76,19 @@ void Timeout::expire(Runnable& self, Turn turn) {
     auto& timeout = static_cast<Timeout&>(self);
     if (turn == Turn::run) {
         timeout.state_ = State::expiring;
-        timeout.target_->cancel(CancelMessage());
+        try {
+            detail::cancel_or_tear_out(*timeout.target_, {});
+        } catch (const RuntimeError&) {
+            timeout.state_ = State::active;  // nobody was interrupted
+            throw;
+        }
     }
+}
+
+void Timeout::abandon() noexcept {
+    disarm();
+    target_ = nullptr;
+    state_ = State::finished;
 }
 
 void Timeout::exit(const std::exception_ptr& error) {

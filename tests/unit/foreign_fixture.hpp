@@ -42,6 +42,9 @@ public:
         if (ended) {
             return false;
         }
+        if (refuses) {
+            throw asyncio::RuntimeError("what it waits for cannot be cancelled");
+        }
         ++requests;
         if (waiting() == nullptr || !waiting()->cancel(message)) {
             must_cancel_ = true;
@@ -65,6 +68,7 @@ public:
     int steps = 0;
     int requests = 0;
     int discarded = 0;
+    bool refuses = false;
     // Called in place of `advance` when the loop says that the coroutine can go on.
     std::function<void()> on_turn;
 

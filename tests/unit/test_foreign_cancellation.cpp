@@ -213,6 +213,27 @@ TEST_F(ForeignCancellation, scopes_interrupt_them_through_the_cancel_target) {
     EXPECT_EQ(seconds(), 6.0);
 }
 
+TEST_F(ForeignCancellation, a_deadline_that_they_refuse_takes_no_later_cancellation_for_its_own) {
+    auto main = [this]() -> Coro<void> {
+        asyncio::Timeout scope(1s);
+        try {
+            co_await asyncio::timeout(scope, [] { return asyncio::sleep(5s); });
+        } catch (const CancelledError&) {
+            log_.push_back(scope.expired() ? "expired" : "cancelled");
+        }
+    };
+    Stepper<void> stepper(loop(), main());
+    stepper.refuses = true;
+    loop().call_later(2s, [&stepper] {
+        stepper.refuses = false;
+        stepper.cancel({});
+    });
+    run(stepper);
+    EXPECT_EQ(log_, std::vector<std::string>{"cancelled"});
+    EXPECT_EQ(stepper.requests, 1);
+    EXPECT_EQ(reports_.size(), 1U);
+}
+
 TEST_F(ForeignCancellation, run_task_groups) {
     auto main = [this]() -> Coro<void> {
         co_await asyncio::task_group([this](asyncio::TaskGroup& group) -> Coro<void> {

@@ -131,6 +131,26 @@ TEST_F(StaggeredRaces, S194_one_that_ignores_the_cancellation_does_not_win_as_we
     });
 }
 
+TEST_F(StaggeredRaces, S194_one_that_is_cancelled_before_it_begins_has_a_cancelled_error) {
+    for (int hops = 0; hops < 5; ++hops) {
+        run([this, hops]() -> Coro<void> {
+            const Attempt wins = [hops]() -> Coro<int> {
+                co_await asyncio::sleep(1s);
+                co_await turns(hops);
+                co_return 1;
+            };
+            const auto result =
+                co_await asyncio::staggered_race(std::vector{wins, succeeds_after(1s, 2)}, 1s);
+            EXPECT_EQ(result.winner, 0U);
+            for (std::size_t loser = 1; loser < result.exceptions.size(); ++loser) {
+                EXPECT_TRUE(result.exceptions[loser] != nullptr) << hops;
+            }
+        });
+    }
+    // Some lose before they are made, some before they begin, and some later.
+    EXPECT_EQ(notes, "begin2 cancelled2 begin2 cancelled2 ");
+}
+
 TEST_F(StaggeredRaces, S194_a_cancellation_cancels_all_and_waits_for_them) {
     for (const Duration when : {Duration(500ms), Duration(1500ms), Duration(5s)}) {
         notes.clear();

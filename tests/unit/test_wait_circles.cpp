@@ -3,7 +3,10 @@
 #include <asyncio/gather.hpp>
 #include <asyncio/runners.hpp>
 #include <asyncio/sleep.hpp>
+#include <asyncio/staggered.hpp>
 #include <asyncio/task.hpp>
+#include <asyncio/task_group.hpp>
+#include <asyncio/timeouts.hpp>
 
 #include "loop_fixture.hpp"
 
@@ -176,6 +179,68 @@ TEST_F(WaitCircles, tasks_that_share_a_child_are_no_circle) {
     EXPECT_EQ(shared.cancelling(), 3);
     iterate(4);
     EXPECT_THROW(all.result(), CancelledError);
+}
+
+// What waits for a circle cannot be cancelled either. Scopes and races tear it out.
+class ScopesAroundCircles : public WaitCircles {
+protected:
+    // How a task ends whose coroutine this is.
+    template <class T>
+    std::string end_of(Coro<T> coro) {
+        const Task<T> task = loop->create_task(std::move(coro));
+        loop->call_later(5s, [&] { static_cast<void>(task.done() || task.cancel()); });
+        try {
+            loop->run_until_complete(task);
+        } catch (...) {
+            return asyncio::describe_exception(std::current_exception());
+        }
+        return "returned";
+    }
+    void TearDown() override {
+        const auto reports = take_reports();
+        EXPECT_EQ(reports.size(), 1U);
+        for (const auto& report : reports) {
+            EXPECT_EQ(report.message, "tasks wait for each other in a circle");
+        }
+        break_up(circle_[0]);
+        WaitCircles::TearDown();
+    }
+
+    static Coro<int> await_task(Task<void> task) {
+        co_await task;
+        co_return 1;
+    }
+
+    std::vector<Task<void>> circle_ = circle(2);
+};
+
+TEST_F(ScopesAroundCircles, a_deadline_interrupts_its_body) {
+    EXPECT_EQ(end_of(asyncio::timeout(1s, [this] { return await_task(circle_[0]); })),
+              "TimeoutError: timed out");
+    EXPECT_EQ(clock.seconds(), 1.0);
+}
+
+TEST_F(ScopesAroundCircles, a_child_that_fails_interrupts_the_body_of_its_group) {
+    EXPECT_EQ(end_of(asyncio::task_group([this](asyncio::TaskGroup& group) -> Coro<> {
+                  group.create_task([]() -> Coro<> {
+                      co_await asyncio::sleep(1s);
+                      throw asyncio::ValueError("boom");
+                  });
+                  co_await await_task(circle_[0]);
+              })).substr(0, 14),
+              "ExceptionGroup");
+    EXPECT_EQ(clock.seconds(), 1.0);
+}
+
+TEST_F(ScopesAroundCircles, a_race_that_is_cancelled_ends) {
+    std::vector<std::function<Coro<int>()>> attempts(2);
+    attempts[0] = [this] { return await_task(circle_[0]); };
+    attempts[1] = []() -> Coro<int> {
+        co_await asyncio::sleep(1h);
+        co_return 2;
+    };
+    EXPECT_EQ(end_of(asyncio::staggered_race(attempts, 1s)), "CancelledError");
+    EXPECT_EQ(clock.seconds(), 5.0);
 }
 
 TEST_F(WaitCircles, closing_a_loop_destroys_a_circle) {
