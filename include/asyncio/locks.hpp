@@ -229,6 +229,7 @@ private:
     static Coro<void> run(Lock& lock);
     void on_cancel() noexcept override { --lock_->in_line_; }
     void leave() noexcept;
+    void give_up() noexcept;
     void take_turn();
 
     Lock* lock_;
@@ -349,6 +350,7 @@ public:
     friend ASYNCIO_API std::string repr(const Condition& condition);
 
 private:
+    friend class Barrier;  // wakes also when it was torn down, and nobody holds the lock
     class Notification;
     void wake(std::size_t count) noexcept;
 

@@ -92,6 +92,12 @@ public:
     }
 
 protected:
+    // Of a task that was destroyed; the derived class's destructor calls it.
+    void end() noexcept {
+        if (waiting_) [[unlikely]] {
+            give_up();
+        }
+    }
     ~Place() {
         if (waiting_ && thread_state.destroyed == &stand_in_.frame) [[unlikely]] {
             thread_state.destroyed = nullptr;
@@ -129,6 +135,7 @@ private:
         suspend(std::coroutine_handle<Frame>::from_promise(stand_in_.frame), WaitKind::primitive);
     }
     void end_wait();
+    void give_up() noexcept;
 
     Line QueueCore::* line_;
     std::source_location function_;
@@ -269,6 +276,7 @@ class [[nodiscard("put does nothing until it is awaited")]] BasicQueue<T, Items>
 public:
     Put(BasicQueue& queue, T item, std::source_location here = std::source_location::current())
         : Place(queue, &BasicQueue::putters_, here), item_(std::move(item)) {}
+    ~Put() { this->end(); }
 
     friend Put&& make_awaiter(Put&& put) noexcept { return std::move(put); }
     bool await_ready() const noexcept { return !must_wait(); }
@@ -297,6 +305,7 @@ public:
     explicit Get(BasicQueue& queue,
                  std::source_location here = std::source_location::current()) noexcept
         : Place(queue, &BasicQueue::getters_, here) {}
+    ~Get() { this->end(); }
 
     friend Get&& make_awaiter(Get&& get) noexcept { return std::move(get); }
     bool await_ready() const noexcept { return !must_wait(); }

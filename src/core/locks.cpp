@@ -65,7 +65,14 @@ void Lock::wake_up_first() noexcept {
 
 Lock::Acquire::~Acquire() {
     if (linked()) {
-        leave();  // the task was destroyed
+        give_up();  // the task was destroyed
+    }
+}
+
+void Lock::Acquire::give_up() noexcept {
+    leave();
+    if (!lock_->locked_) {
+        lock_->wake_up_first();  // this one may have been woken
     }
 }
 
@@ -77,15 +84,13 @@ void Lock::Acquire::leave() noexcept {
 }
 
 void Lock::Acquire::take_turn() {
-    leave();
     try {
         resumed();
     } catch (...) {
-        if (!lock_->locked_) {
-            lock_->wake_up_first();
-        }
+        give_up();
         throw;
     }
+    leave();
     lock_->locked_ = true;
 }
 
@@ -117,21 +122,34 @@ std::string repr(const Event& event) {
 
 // ---- Condition
 
+// What a task is woken by. A task that does not use it, because it was cancelled or destroyed,
+// passes it on.
 class Condition::Notification final : public detail::LineWaiter {
 public:
     explicit Notification(Condition& condition) noexcept : condition_(condition) {}
+    ~Notification() {
+        if (unused_ && !linked()) {
+            condition_.wake(1);
+        }
+    }
+    void use() noexcept { unused_ = false; }
 
     template <std::derived_from<detail::Frame> P>
     void await_suspend(std::coroutine_handle<P> handle) {
         condition_.line_.push_back(*this);
+        unused_ = true;
         suspend(handle, WaitKind::primitive);
     }
-    static void await_resume() { resumed(); }
+    void await_resume() {
+        leave_line();  // a foreign driver may have been interrupted where it stood
+        resumed();
+    }
 
 private:
     void on_cancel() noexcept override { unlink(); }
 
     Condition& condition_;
+    bool unused_ = false;
 };
 
 Coro<void> Condition::wait() {
@@ -140,9 +158,10 @@ Coro<void> Condition::wait() {
     }
     bind_to_loop("Condition");
     release();
+    Notification notification(*this);
     std::exception_ptr error;
     try {
-        co_await Notification(*this);
+        co_await notification;
     } catch (...) {
         error = std::current_exception();
     }
@@ -153,15 +172,12 @@ Coro<void> Condition::wait() {
             acquired = true;
         } catch (const CancelledError&) {
             error = std::current_exception();
-        } catch (...) {
-            wake(1);
-            throw;
         }
     }
     if (error != nullptr) {
-        wake(1);  // the notification may have been for this task
         std::rethrow_exception(std::move(error));
     }
+    notification.use();
 }
 
 void Condition::notify(std::size_t number) {
@@ -273,9 +289,7 @@ Coro<std::size_t> Barrier::wait() {
             if (barrier.state_ == State::resetting || barrier.state_ == State::draining) {
                 barrier.state_ = State::filling;
             }
-            if (barrier.condition_.locked()) {
-                barrier.condition_.notify_all();
-            }
+            barrier.condition_.wake(barrier.condition_.line_.count());
         }
         Barrier& barrier;
     };

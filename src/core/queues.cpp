@@ -44,15 +44,19 @@ void QueueCore::Place::look_again(StandIn* self) noexcept {
 
 void QueueCore::Place::end_wait() {
     waiting_ = false;
-    const bool woken = !linked() && !cancelled();
-    leave_line();  // a foreign driver may have been interrupted where it stood
     try {
         resumed();
     } catch (...) {
-        if (woken && !must_wait()) {
-            wake_next(core_.*line_);  // this one cannot use its wake-up
-        }
+        give_up();
         throw;
+    }
+}
+
+void QueueCore::Place::give_up() noexcept {
+    const bool woken = !linked() && !cancelled();
+    leave_line();  // a foreign driver may have been interrupted where it stood
+    if (woken && !must_wait()) {
+        wake_next(core_.*line_);  // this one cannot use its wake-up
     }
 }
 
