@@ -3,6 +3,7 @@
 
 #include <asyncio/coro.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,42 +15,54 @@ namespace detail {
 class AsyncGenerators;
 struct GeneratorFrame;
 
-// What a generator that has begun shares with its handle, which another thread may drop at any
-// time. Made by the first `next()`.
+// Owns a generator that has begun, and tells its owner whether it has ended. Made by the first
+// `next()` for the handle, which another thread may drop at any time: then it is itself the call
+// that has the loop close the generator, so that dropping allocates nothing.
 //
-// Invariants:
-//  1. `frame` is null once the generator has ended.
-//  2. `claimed` is set while the loop closes the generator, or is about to.
+// Invariant: `frame` is null once the generator has ended.
 //
-// Thread safety: the loop's thread, and any thread that holds `home`'s mutex; written with both.
-struct GeneratorLife {
-    std::shared_ptr<AsyncGenerators> home;
-    GeneratorFrame* frame;
-    bool claimed = false;
-    bool dropped = false;  // the handle has gone
+// Thread safety: the loop's thread, except `drop`.
+struct ASYNCIO_API GeneratorLife final : Runnable {
+    GeneratorLife(std::shared_ptr<AsyncGenerators> loops, GeneratorFrame& begun) noexcept
+        : Runnable(&GeneratorLife::run), home(std::move(loops)), frame(&begun) {}
+    ~GeneratorLife();
+
+    // The handle has gone: has the loop close the generator.
+    static void drop(std::unique_ptr<GeneratorLife> life) noexcept;
+
+    const std::shared_ptr<AsyncGenerators> home;
+    std::atomic<GeneratorFrame*> frame;
+    ContextPtr context;  // of whoever dropped it
+
+private:
+    static void run(Runnable& self, Turn turn);
 };
 
 // The part of a generator's promise that does not depend on the type of its values.
 //
-// Invariant: from the first `next()` on `life` is set, and the loop's list holds the frame until it
-// ends, is about to be closed by the loop, or the loop closes.
+// Invariants:
+//  1. From the first `next()` on `life` is set, and the loop's list holds the frame until it ends,
+//     the loop begins to close it, or the loop closes.
+//  2. `dropped` is set if the handle went while somebody awaited the generator: it owns `life`.
 struct ASYNCIO_API GeneratorFrame : PromiseBase, ListNode {
-    enum class State : std::uint8_t { created, running, suspended };
+    enum class State : std::uint8_t { created, running, closing, suspended };
 
     GeneratorFrame() noexcept = default;
     ~GeneratorFrame();
 
-    void enter(Frame& awaiting, Receiver& values) noexcept {
-        state = State::running;
+    void enter(State entered, Frame& awaiting, Receiver& values) noexcept {
+        state = entered;
         caller = &awaiting;
         receiver = &values;
     }
     // When the awaiter resumes: true if a value was yielded; else the frame is gone.
     bool leave() noexcept;
+    bool awaited() const noexcept { return state == State::running || state == State::closing; }
+    bool closing() const noexcept { return state == State::closing; }
 
-    std::shared_ptr<GeneratorLife> life;
+    GeneratorLife* life = nullptr;
+    std::unique_ptr<GeneratorLife> dropped;
     State state = State::created;
-    bool closing = false;
 };
 
 // How a generator passes a value: control goes to whoever awaits `next()`, in the same step.
@@ -60,7 +73,7 @@ struct YieldAwaiter {
         return return_to_caller(handle.promise());
     }
     void await_resume() const {
-        if (frame->closing) [[unlikely]] {
+        if (frame->closing()) [[unlikely]] {
             throw GeneratorExit();
         }
     }
@@ -86,7 +99,7 @@ struct GeneratorPromise final : GeneratorFrame {
     YieldAwaiter yield_value(U&& value,
                              std::source_location here = std::source_location::current()) {
         at = here;
-        if (!closing) {
+        if (!closing()) {
             static_cast<Slot<T>*>(receiver)->emplace(std::forward<U>(value));
         }
         return {this};
@@ -113,7 +126,9 @@ public:
     }
 
     // Null once it has ended.
-    GeneratorFrame* frame() const noexcept { return life_ == nullptr ? frame_ : life_->frame; }
+    GeneratorFrame* frame() const noexcept {
+        return life_ == nullptr ? frame_ : life_->frame.load(std::memory_order_relaxed);
+    }
     // Before it is entered: refuses a generator that somebody else awaits, and makes one that
     // begins known to the loop.
     void prepare(const char* operation);
@@ -124,7 +139,7 @@ private:
     void drop() noexcept;
 
     GeneratorFrame* frame_;  // only compared with null once it has begun
-    std::shared_ptr<GeneratorLife> life_;
+    std::unique_ptr<GeneratorLife> life_;
 };
 
 // What the awaiters of a generator share: while one is suspended, it owns the frame's activation.
@@ -142,9 +157,10 @@ public:
     }
 
 protected:
-    Transfer enter(GeneratorFrame& frame, Frame& caller, Receiver& receiver) noexcept {
+    Transfer enter(GeneratorFrame& frame, GeneratorFrame::State state, Frame& caller,
+                   Receiver& receiver) noexcept {
         frame_ = &frame;
-        frame.enter(caller, receiver);
+        frame.enter(state, caller, receiver);
         return transfer_to(frame);
     }
     // True if the generator yielded.
@@ -174,7 +190,7 @@ struct [[nodiscard("next() does nothing until it is awaited")]] GeneratorNext fi
     template <std::derived_from<Frame> P>
     Transfer await_suspend(std::coroutine_handle<P> caller) noexcept {
         this->clear();
-        return enter(*handle.frame(), caller.promise(), *this);
+        return enter(*handle.frame(), GeneratorFrame::State::running, caller.promise(), *this);
     }
     std::optional<T> await_resume() {
         if (this->leave()) [[likely]] {
@@ -201,8 +217,8 @@ struct [[nodiscard("aclose() does nothing until it is awaited")]] ASYNCIO_API Ge
     : private Receiver,
       private GeneratorAwaiter {
     explicit GeneratorClose(GeneratorHandle& handle) noexcept : handle_(&handle) {}
-    // One that the loop has claimed.
-    explicit GeneratorClose(GeneratorFrame& claimed) noexcept : claimed_(&claimed) {}
+    // One that the loop closes; it has begun.
+    explicit GeneratorClose(GeneratorFrame& frame) noexcept : begun_(&frame) {}
 
     friend GeneratorClose&& make_awaiter(GeneratorClose&& awaiter) noexcept {
         return std::move(awaiter);
@@ -211,10 +227,9 @@ struct [[nodiscard("aclose() does nothing until it is awaited")]] ASYNCIO_API Ge
     bool await_ready() const;
     template <std::derived_from<Frame> P>
     Transfer await_suspend(std::coroutine_handle<P> caller) noexcept {
-        GeneratorFrame* const frame = handle_ != nullptr ? handle_->frame() : claimed_;
+        GeneratorFrame* const frame = handle_ != nullptr ? handle_->frame() : begun_;
         ASYNCIO_ASSERT(frame != nullptr);
-        frame->closing = true;
-        return enter(*frame, caller.promise(), *this);
+        return enter(*frame, GeneratorFrame::State::closing, caller.promise(), *this);
     }
     void await_resume();
 
@@ -225,7 +240,7 @@ private:
     static Coro<void> run(GeneratorHandle& handle);
 
     GeneratorHandle* handle_ = nullptr;
-    GeneratorFrame* claimed_ = nullptr;
+    GeneratorFrame* begun_ = nullptr;
 };
 
 }  // namespace detail
@@ -248,17 +263,19 @@ private:
 /// context. An exception that leaves the body is thrown by `next()`, and ends the generator.
 ///
 /// One that is dropped before its end is closed by a task of its loop: GeneratorExit is thrown at
-/// the `co_yield` where it stopped, so that its clean-up runs and may wait. `aclose()` does that at
-/// once. On a closed loop its variables are destroyed, and nothing is thrown. A generator that
-/// never started just goes.
+/// the `co_yield` where it stopped, so that its clean-up runs and may wait. The task begins with
+/// that, in the loop's next iteration; `run` cancels it at its end, as every task. `aclose()`
+/// closes at once. On a closed loop the body's variables are destroyed, and nothing is thrown. A
+/// generator that never started just goes.
 ///
 /// Thread safety: belongs to the loop on which `next()` was first awaited; may be dropped by any
-/// thread, but not while `next()` is awaited.
+/// thread, but not while `next()` is awaited. Once the loop has closed, the thread that drops it
+/// destroys the body's variables: what they share with others, as futures and tasks of that loop,
+/// must then be left alone by other threads.
 /// Cancel safety: a cancelled `next()` cancels what the generator waits for, and so ends it.
 /// Cost: two allocations; a value costs two changes of coroutine.
-/// Differs from CPython: no `asend` and `athrow`; the end is an empty optional; `run` waits for the
-/// clean-up of those that were dropped, instead of cancelling it.
-/// Source: S322 to S325.
+/// Differs from CPython: no `asend` and `athrow`; the end is an empty optional; the task that
+/// closes a dropped one is never cancelled before GeneratorExit is thrown. Source: S322 to S325.
 template <class T>
 class [[nodiscard("a generator does nothing until next() is awaited")]] AsyncGenerator {
     static_assert(std::is_object_v<T> && !std::is_const_v<T>,

@@ -176,9 +176,9 @@ public:
     bool is_running() const noexcept { return running_; }
     bool is_closed() const noexcept { return closed_; }
 
-    /// Closes the AsyncGenerators that were begun on this loop and have not ended, all at once, and
-    /// waits for those that were dropped. What their clean-up throws is reported. A generator that
-    /// begins later is warned about. `run` and Runner call this. Source: S323, S324.
+    /// Closes the AsyncGenerators that were begun on this loop and have not ended, all at once.
+    /// What their clean-up throws is reported. A generator that begins later is warned about. `run`
+    /// and Runner call this. Source: S323, S324.
     Coro<void> shutdown_asyncgens();
 
     /// Drops everything that is scheduled, destroys tasks that are left (each is reported), and
@@ -393,10 +393,11 @@ private:
     template <class F>
     detail::HandleState* new_handle(F callback, std::source_location here, const Context* context) {
         detail::check_callback<F>();
+        detail::ContextPtr copy = context != nullptr ? detail::ContextAccess::data(*context)
+                                                     : detail::copy_current_context();
         auto* handle = new detail::HandleStateOf<F>(*this, std::move(callback));
         handle->created_at = here;
-        handle->context = context != nullptr ? detail::ContextAccess::data(*context)
-                                             : detail::copy_current_context();
+        handle->context = std::move(copy);
         return handle;
     }
     template <class F>
@@ -420,8 +421,9 @@ private:
         return TimerHandle(handle);
     }
     ThreadSafeHandle schedule_threadsafe(detail::ThreadSafeState* owned);
-    // False if the loop, which may be gone, is closed: the call is then the caller's.
-    static bool admit_call(EventLoop* loop, detail::Intake& intake, detail::ThreadSafeState& call);
+    // False if the loop, which may be gone, is closed: the runnable is then the caller's.
+    static bool add_from_any_thread(EventLoop* loop, detail::Intake& intake, Runnable& runnable);
+    bool may_be_polled() const noexcept;
     Executor& default_executor();
     void watch(int fd, IoDirection direction, detail::HandleState* owned);
     bool unwatch(int fd, IoDirection direction) noexcept;
@@ -549,8 +551,9 @@ private:
 template <std::invocable F>
 ThreadSafeHandle EventLoop::call_soon_threadsafe(F callback) {
     detail::check_callback<F>();
+    detail::ContextPtr context = detail::copy_current_context();
     auto* state = new detail::ThreadSafeStateOf<F>(std::move(callback));
-    state->context = detail::copy_current_context();
+    state->context = std::move(context);
     return schedule_threadsafe(state);
 }
 

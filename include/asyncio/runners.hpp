@@ -19,8 +19,8 @@ struct RunOptions {
 /// Owns a loop across several calls of `run`.
 ///
 /// Closing it, at the latest in the destructor, cancels the tasks that are left, waits for them,
-/// reports those that failed, closes the asynchronous generators that are left, and closes the
-/// loop.
+/// reports those that failed, and closes the asynchronous generators that are left; that is
+/// repeated while there are new ones. Then it closes the loop.
 ///
 /// While the main thread runs a coroutine and nobody else handles SIGINT, Ctrl-C cancels the main
 /// task, and `run` throws KeyboardInterrupt once that has ended; a second Ctrl-C breaks the loop,
@@ -59,8 +59,6 @@ private:
     // Runs the loop until `task` is done, with Ctrl-C arranged for.
     void run_main(const AnyTask& task);
     void initialise();
-    // Those that are to be cancelled: not the ones that close dropped generators.
-    std::vector<AnyTask> unfinished_tasks() const;
     void cancel_tasks(const std::vector<AnyTask>& tasks);
     void tear_down();
 

@@ -4,8 +4,6 @@
 #include <asyncio/exception_group.hpp>
 #include <asyncio/gather.hpp>
 #include <asyncio/log.hpp>
-#include <asyncio/sleep.hpp>
-#include <asyncio/wait.hpp>
 
 #include "base/function_name.hpp"
 #include "core/async_generators.hpp"
@@ -31,7 +29,7 @@ namespace {
 
 GeneratorFrame::~GeneratorFrame() {
     if (life != nullptr) {
-        life->home->ended(*this);
+        life->frame.store(nullptr, std::memory_order_release);  // the handle may free it now
     }
 }
 
@@ -41,16 +39,54 @@ bool GeneratorFrame::leave() noexcept {
         return false;
     }
     state = State::suspended;
-    closing = false;
-    if (life->dropped && !life->claimed) {
-        life->home->drop(life);  // the handle went while the generator ran
+    if (dropped != nullptr) [[unlikely]] {
+        GeneratorLife::drop(std::move(dropped));  // the handle went while the generator ran
     }
     return true;
 }
 
+GeneratorLife::~GeneratorLife() {
+    if (GeneratorFrame* const left = frame.load(std::memory_order_acquire)) {
+        left->life = nullptr;  // deep nests are destroyed later than this
+        destroy_suspended(*left);
+    }
+}
+
+void GeneratorLife::drop(std::unique_ptr<GeneratorLife> life) noexcept {
+    if (life->frame.load(std::memory_order_acquire) == nullptr) {
+        return;  // it has ended
+    }
+    try {
+        life->context = copy_current_context();
+    } catch (...) {  // NOLINT(bugprone-empty-catch)
+        // Closing it matters more than the context variables, for which there is no memory.
+    }
+    const std::shared_ptr<AsyncGenerators> alive = life->home;
+    if (alive->schedule(*life)) {
+        static_cast<void>(life.release());
+    } else {
+        run(*life.release(), Turn::discard);
+    }
+}
+
+// Somebody dropped it. While another awaits the generator, it is left to that one.
+void GeneratorLife::run(Runnable& self, Turn turn) {
+    std::unique_ptr<GeneratorLife> life(&static_cast<GeneratorLife&>(self));
+    GeneratorFrame* const frame = life->frame.load(std::memory_order_relaxed);
+    if (frame == nullptr) {
+        return;
+    }
+    if (frame->awaited()) {
+        frame->dropped = std::move(life);
+    } else if (turn == Turn::run) {
+        AsyncGenerators& home = *life->home;
+        home.start_closer(std::move(life));
+    }
+}
+
 void GeneratorHandle::prepare(const char* operation) {
     GeneratorFrame& generator = *frame();
-    if (generator.state == GeneratorFrame::State::running || (life_ != nullptr && life_->claimed)) {
+    if (generator.awaited()) {
         throw_running(operation);
     }
     if (life_ == nullptr) {
@@ -64,8 +100,7 @@ void GeneratorHandle::drop() noexcept {
     if (life_ == nullptr) {
         discard();
     } else {
-        AsyncGenerators& home = *life_->home;
-        home.drop(std::move(life_));
+        GeneratorLife::drop(std::move(life_));
     }
 }
 
@@ -99,111 +134,59 @@ Coro<void> GeneratorClose::run(GeneratorHandle& handle) { co_await GeneratorClos
 
 // ---- those of a loop
 
-// A generator on its way from whoever dropped it to its end, which is here at the latest.
-struct AsyncGenerators::Dropped {
-    explicit Dropped(std::shared_ptr<GeneratorLife> given) noexcept : life(std::move(given)) {}
-    Dropped(Dropped&& other) noexcept = default;
-    Dropped& operator=(Dropped&&) = delete;
-    ~Dropped() {
-        if (life != nullptr && life->frame != nullptr) {
-            destroy_suspended(*life->frame);
-        }
-    }
-    void operator()() {
-        AsyncGenerators& home = *life->home;
-        home.start_closer(std::move(*this));
-    }
-
-    std::shared_ptr<GeneratorLife> life;
-};
-
-std::shared_ptr<AsyncGenerators> AsyncGenerators::of(EventLoop& loop) {
+const std::shared_ptr<AsyncGenerators>& AsyncGenerators::of(EventLoop& loop) {
     if (loop.asyncgens_ == nullptr) {
         loop.asyncgens_ = std::make_shared<AsyncGenerators>(loop);
     }
     return loop.asyncgens_;
 }
 
-std::shared_ptr<GeneratorLife> AsyncGenerators::add(EventLoop& loop, GeneratorFrame& frame) {
-    const std::shared_ptr<AsyncGenerators> home = of(loop);
-    frame.life = std::make_shared<GeneratorLife>(GeneratorLife{.home = home, .frame = &frame});
-    if (home->shut_down_) {
+std::unique_ptr<GeneratorLife> AsyncGenerators::add(EventLoop& loop, GeneratorFrame& frame) {
+    AsyncGenerators& home = *of(loop);
+    auto life = std::make_unique<GeneratorLife>(loop.asyncgens_, frame);
+    if (home.shut_down_) {
         log(LogLevel::warning, "asynchronous generator '" + function_name(frame.function) +
                                    "' was scheduled after loop.shutdown_asyncgens() call: nobody "
                                    "will close it");
     }
-    home->live_.push_back(frame);
-    return frame.life;
+    frame.life = life.get();
+    home.live_.push_back(frame);
+    return life;
 }
 
-void AsyncGenerators::drop(std::shared_ptr<GeneratorLife> life) noexcept {
-    const std::shared_ptr<AsyncGenerators> alive = life->home;
-    Dropped dropped(nullptr);  // if it stays here it ends here, when the mutex is free again
-    const std::lock_guard lock(mutex_);
-    life->dropped = true;
-    if (life->frame == nullptr || life->claimed ||
-        life->frame->state == GeneratorFrame::State::running) {
-        return;  // it has ended, or whoever lets it run will notice
-    }
-    life->claimed = true;
-    dropped.life = std::move(life);
-    if (loop_ == nullptr) {
-        return;
-    }
-    try {
-        loop_->call_soon_threadsafe(std::move(dropped));
-    } catch (...) {
-        log(LogLevel::error, "an asynchronous generator was destroyed without being closed: " +
-                                 describe_exception(std::current_exception()));
-    }
+bool AsyncGenerators::schedule(GeneratorLife& life) noexcept {
+    const std::lock_guard lock(mutex_);  // which keeps the loop from closing
+    return loop_ != nullptr && EventLoop::add_from_any_thread(loop_, *loop_->intake_, life);
 }
 
-void AsyncGenerators::ended(GeneratorFrame& frame) noexcept {
-    const std::lock_guard lock(mutex_);
-    frame.life->frame = nullptr;
-}
-
-void AsyncGenerators::start_closer(Dropped dropped) {
-    GeneratorFrame& frame = *dropped.life->frame;
+void AsyncGenerators::start_closer(std::unique_ptr<GeneratorLife> life) {
+    GeneratorFrame& frame = *life->frame;
     if (frame.linked()) {
         frame.unlink();
     }
-    const std::shared_ptr<AsyncGenerators> self = frame.life->home;
     TaskOptions options;
     options.created_at = frame.function;
-    options.eager_start = false;
-    const Task<void> closer =
-        loop_->create_task(std::move(options), close_dropped(std::move(dropped)));
-    closers_.insert(closer);
-    closer.add_done_callback([self](const AnyFuture& done) { self->closers_.erase(done); });
+    options.eager_start = true;  // else GeneratorExit would be lost if the task is cancelled first
+    const ContextScope scope(life->context);
+    static_cast<void>(loop_->create_task(std::move(options), close_dropped(std::move(life))));
 }
 
-Coro<void> AsyncGenerators::close_dropped(Dropped dropped) {
-    co_await GeneratorClose(*dropped.life->frame);
-}
-
-// Null unless it is the loop's task to close the generator.
-std::shared_ptr<GeneratorLife> AsyncGenerators::claim_one() {
-    const std::lock_guard lock(mutex_);
-    if (live_.empty()) {
-        return nullptr;
-    }
-    const std::shared_ptr<GeneratorLife> life = live_.pop_front().life;
-    return std::exchange(life->claimed, true) ? nullptr : life;
+Coro<void> AsyncGenerators::close_dropped(std::unique_ptr<GeneratorLife> life) {
+    co_await GeneratorClose(*life->frame);
 }
 
 Coro<void> AsyncGenerators::close_one() {
-    const std::shared_ptr<GeneratorLife> life = claim_one();
-    if (life == nullptr) {
-        co_return;
+    if (live_.empty()) {
+        co_return;  // it has ended meanwhile
     }
-    const std::string name = function_name(life->frame->function);
+    GeneratorFrame& frame = live_.pop_front();
+    const std::string name = function_name(frame.function);
     std::exception_ptr error;
     try {
-        if (life->frame->state == GeneratorFrame::State::running) {
+        if (frame.awaited()) {
             throw_running("aclose()");
         }
-        co_await GeneratorClose(*life->frame);
+        co_await GeneratorClose(frame);
         co_return;
     } catch (const CancelledError&) {
         throw;
@@ -212,36 +195,18 @@ Coro<void> AsyncGenerators::close_one() {
     } catch (...) {
         error = std::current_exception();
     }
-    give_back(life);
     ErrorContext context;
     context.message = "an error occurred during closing of asynchronous generator '" + name + "'";
     context.exception = error;
     loop_->call_exception_handler(context);
 }
 
-// One that could not be closed is its handle's again, if that is still there.
-void AsyncGenerators::give_back(const std::shared_ptr<GeneratorLife>& life) {
-    Dropped dropped(nullptr);
-    const std::lock_guard lock(mutex_);
-    life->claimed = false;
-    if (life->dropped && life->frame != nullptr &&
-        life->frame->state != GeneratorFrame::State::running) {
-        dropped.life = life;
-    }
-}
-
-Coro<void> AsyncGenerators::shut_down(std::shared_ptr<AsyncGenerators> self) {
+Coro<void> AsyncGenerators::shut_down(EventLoop& loop) {
+    const std::shared_ptr<AsyncGenerators> self = of(loop);
     self->shut_down_ = true;
     std::vector<Coro<void>> closing;
     self->live_.for_each([&](GeneratorFrame&) { closing.push_back(self->close_one()); });
     co_await gather(return_exceptions, std::move(closing));
-    do {
-        co_await sleep(Duration::zero());  // those that clean-up has dropped get their closers
-        std::vector<AnyFuture> closers(self->closers_.begin(), self->closers_.end());
-        if (!closers.empty()) {
-            co_await wait(std::move(closers));
-        }
-    } while (!self->closers_.empty());
 }
 
 void AsyncGenerators::close() noexcept {
@@ -250,7 +215,6 @@ void AsyncGenerators::close() noexcept {
     while (!live_.empty()) {
         live_.pop_front();
     }
-    closers_.clear();
 }
 
 }  // namespace detail

@@ -6,7 +6,6 @@
 
 #include <memory>
 #include <mutex>
-#include <unordered_set>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -15,42 +14,35 @@ namespace detail {
 // loop has gone.
 //
 // Invariants:
-//  1. `live_` holds the generators that have begun, have not ended, and are not claimed.
-//  2. `closers_` holds the tasks that close dropped generators.
-//  3. `loop_` is null from the moment the loop begins to close. It is written under the mutex.
+//  1. `live_` holds the generators that have begun, have not ended, and that the loop has not begun
+//     to close, also those that were dropped.
+//  2. `loop_` is null from the moment the loop's tasks are destroyed. It is written under the
+//  mutex.
 //
-// Thread safety: loop thread only, except `drop` and `ended`.
+// Thread safety: loop thread only, except `schedule`.
 class AsyncGenerators {
 public:
-    static std::shared_ptr<AsyncGenerators> of(EventLoop& loop);
     explicit AsyncGenerators(EventLoop& loop) noexcept : loop_(&loop) {}
 
-    // A generator begins. Returns what it shares with its handle.
-    static std::shared_ptr<GeneratorLife> add(EventLoop& loop, GeneratorFrame& frame);
-    // The handle has gone: has the loop close the generator.
-    void drop(std::shared_ptr<GeneratorLife> life) noexcept;
-    void ended(GeneratorFrame& frame) noexcept;
-    // Closes all, and waits for the closers.
-    static Coro<void> shut_down(std::shared_ptr<AsyncGenerators> self);
+    // A generator begins.
+    static std::unique_ptr<GeneratorLife> add(EventLoop& loop, GeneratorFrame& frame);
+    // Has the loop close one that was dropped, and owns it from then on. False if it is too late.
+    bool schedule(GeneratorLife& life) noexcept;
+    void start_closer(std::unique_ptr<GeneratorLife> life);
+    // Closes all.
+    static Coro<void> shut_down(EventLoop& loop);
     void close() noexcept;
 
-    bool empty() noexcept { return live_.empty() && closers_.empty(); }
-    bool is_closer(const AnyFuture& task) const { return closers_.contains(task); }
+    bool empty() const noexcept { return live_.empty(); }
 
 private:
-    struct Dropped;
-    void start_closer(Dropped dropped);
-    static Coro<void> close_dropped(Dropped dropped);
+    static const std::shared_ptr<AsyncGenerators>& of(EventLoop& loop);
+    static Coro<void> close_dropped(std::unique_ptr<GeneratorLife> life);
     Coro<void> close_one();
-    std::shared_ptr<GeneratorLife> claim_one();
-    void give_back(const std::shared_ptr<GeneratorLife>& life);
 
-    // Recursive: without memory, what cannot be handed to the loop ends on the spot, and may own
-    // others.
-    std::recursive_mutex mutex_;
+    std::mutex mutex_;
     EventLoop* loop_;
     IntrusiveList<GeneratorFrame> live_;
-    std::unordered_set<AnyFuture> closers_;
     bool shut_down_ = false;
 };
 

@@ -83,6 +83,11 @@ void EventLoop::close() {
     }
     closed_ = true;
     detail::unregister_loop(*this);
+    drain_intake();
+    discard_scheduled();
+    destroy_tasks();
+    // Other threads may have dropped generators meanwhile. They were queued, because they may share
+    // futures with the tasks: these had to go first.
     if (asyncgens_ != nullptr) {
         asyncgens_->close();
     }
@@ -90,7 +95,6 @@ void EventLoop::close() {
     intake_->close();
     drain_intake();
     discard_scheduled();
-    destroy_tasks();
     while (!composites_.empty()) {
         composites_.front().detach();  // which unlinks it, and may let others go
     }
@@ -277,7 +281,7 @@ std::optional<Duration> EventLoop::poll_timeout(std::optional<Duration> limit) c
 }
 
 void EventLoop::poll(std::optional<Duration> limit) {
-    const std::optional<Duration> timeout = poll_timeout(limit);
+    std::optional<Duration> timeout = poll_timeout(limit);
     const bool jumps = clock_ != nullptr && clock_->is_virtual() && external_work_ == 0;
     if (jumps && timeout != Duration::zero()) {
         // Virtual time passes only when nothing else can happen.
@@ -289,6 +293,7 @@ void EventLoop::poll(std::optional<Duration> limit) {
         const bool blocks = timeout != Duration::zero();
         if (blocks && before_block_) {
             before_block_();
+            timeout = poll_timeout(limit);  // the hook may have scheduled something
         }
         wait_in_poller(timeout);
         if (blocks && after_block_) {
@@ -449,30 +454,35 @@ void EventLoop::call_soon(Runnable& runnable) {
 
 ThreadSafeHandle EventLoop::schedule_threadsafe(detail::ThreadSafeState* owned) {
     ThreadSafeHandle handle(owned);
-    if (!admit_call(this, *intake_, *owned)) {
+    owned->loop = this;
+    if (!add_from_any_thread(this, *intake_, *owned)) {
         owned->release();
         throw_closed();
     }
     return handle;
 }
 
-bool EventLoop::admit_call(EventLoop* loop, detail::Intake& intake, detail::ThreadSafeState& call) {
-    call.loop = loop;
+// Whether somebody may wait in the poller before the next iteration looks what is ready: the caller
+// is called by the poller, or is a step between two iterations.
+bool EventLoop::may_be_polled() const noexcept {
+    return !running_ || phase_.load(std::memory_order_relaxed) == detail::LoopPhase::polling;
+}
+
+bool EventLoop::add_from_any_thread(EventLoop* loop, detail::Intake& intake, Runnable& runnable) {
     // The running loop may be another one at the same place.
     if (detail::thread_state.running_loop != loop || intake.closed()) {
         return intake.add(
-            call, [loop] { loop->intake_waiting_.store(true, std::memory_order_release); },
+            runnable, [loop] { loop->intake_waiting_.store(true, std::memory_order_release); },
             [loop] { loop->poller_->wake(); });
     }
     // From the loop's own thread: in line with its other calls.
-    const bool idle = loop->ready_.empty();
     if (loop->intake_waiting_.load(std::memory_order_acquire)) {
         loop->drain_intake();
     }
-    loop->ready_.push_back(call);
-    if (idle) {
-        loop->poller_->wake();  // the caller may be a hook of the poll
+    if (loop->may_be_polled() && loop->ready_.empty()) {
+        loop->poller_->wake();
     }
+    loop->ready_.push_back(runnable);
     return true;
 }
 
@@ -489,7 +499,8 @@ LoopDoor::LoopDoor(const LoopDoor& other) noexcept : loop_(other.loop_), intake_
 LoopDoor::~LoopDoor() { intake_->release(); }
 
 void LoopDoor::pass(ThreadSafeState* owned) const {
-    if (!EventLoop::admit_call(loop_, *intake_, *owned)) {
+    owned->loop = loop_;
+    if (!EventLoop::add_from_any_thread(loop_, *intake_, *owned)) {
         owned->release();  // the queue's reference
     }
     owned->release();  // there is no handle
@@ -510,9 +521,7 @@ void EventLoop::take_signals() {
     }
 }
 
-Coro<void> EventLoop::shutdown_asyncgens() {
-    return detail::AsyncGenerators::shut_down(detail::AsyncGenerators::of(*this));
-}
+Coro<void> EventLoop::shutdown_asyncgens() { return detail::AsyncGenerators::shut_down(*this); }
 
 // ---- errors
 

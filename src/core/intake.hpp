@@ -2,7 +2,7 @@
 // loop for as long as other threads may call.
 #pragma once
 
-#include <asyncio/handle.hpp>
+#include <asyncio/runnable.hpp>
 
 #include <atomic>
 #include <mutex>
@@ -12,7 +12,7 @@ namespace asyncio::inline v0 {
 namespace detail {
 
 // Invariants:
-//  1. Each element is owned by the list: what it holds is one of its references.
+//  1. Each element is owned by the list, and then by who runs it or gives it back.
 //  2. After `close` it stays empty.
 //
 // Any thread, except `take` and `close`, which belong to the loop's.
@@ -28,7 +28,7 @@ public:
     // False if the list is closed. When the list was empty, calls `announce` under the lock
     // and then `wake` without it, or the woken thread would have to wait for it at once.
     template <class Announce, class Wake>
-    [[nodiscard]] bool add(ThreadSafeState& state, Announce announce, Wake wake) {
+    [[nodiscard]] bool add(Runnable& call, Announce announce, Wake wake) {
         bool was_empty = false;
         {
             const std::lock_guard lock(mutex_);
@@ -36,7 +36,7 @@ public:
                 return false;
             }
             was_empty = calls_.empty();
-            calls_.push_back(state);
+            calls_.push_back(call);
             if (was_empty) {
                 announce();
                 waking_.fetch_add(1, std::memory_order_relaxed);

@@ -12,8 +12,8 @@ namespace asyncio::inline v0 {
 
 namespace {
 
-// Tasks may start others while they are cancelled. Each round cancels what the one before left;
-// a program that needs more than this makes tasks for ever.
+// Tasks may start others while they are cancelled, and drop generators, which tasks close. Each
+// round cancels what the one before left; a program that needs more than this makes tasks for ever.
 constexpr int teardown_rounds_max = 100;
 
 // So long the threads of the default executor may take to end.
@@ -31,15 +31,6 @@ void wait_for_all(EventLoop& loop, const std::vector<AnyTask>& tasks) {
         });
     }
     loop.run_until_complete(finished);
-}
-
-void report(EventLoop& loop, const char* message, const AnyTask& task, std::exception_ptr error) {
-    ErrorContext context;
-    context.message = message;
-    context.exception = std::move(error);
-    context.future = task;
-    context.created_at = task.created_at();
-    loop.call_exception_handler(context);
 }
 
 }  // namespace
@@ -102,37 +93,26 @@ void Runner::run_main(const AnyTask& task) {
     }
 }
 
-std::vector<AnyTask> Runner::unfinished_tasks() const {
-    std::vector<AnyTask> tasks = all_tasks(*loop_);
-    if (loop_->asyncgens_ != nullptr) {
-        std::erase_if(tasks,
-                      [this](const AnyTask& task) { return loop_->asyncgens_->is_closer(task); });
-    }
-    return tasks;
-}
-
 void Runner::cancel_tasks(const std::vector<AnyTask>& tasks) {
     for (const AnyTask& task : tasks) {
-        try {
-            task.cancel();
-        } catch (const RuntimeError&) {
-            // Tasks that wait for each other in a circle: one of them must be torn out.
-            report(*loop_, "tasks wait for each other in a circle", task, std::current_exception());
-            static_cast<detail::TaskState&>(detail::HandleAccess::state(task)).cancel_forcibly();
-        }
+        detail::cancel_or_tear_out(detail::HandleAccess::state(task), {});
     }
     wait_for_all(*loop_, tasks);
     for (const AnyTask& task : tasks) {
         if (!task.cancelled() && task.exception() != nullptr) {
-            report(*loop_, "unhandled exception during asyncio.run() shutdown", task,
-                   task.exception());
+            ErrorContext context;
+            context.message = "unhandled exception during asyncio.run() shutdown";
+            context.exception = task.exception();
+            context.future = task;
+            context.created_at = task.created_at();
+            loop_->call_exception_handler(context);
         }
     }
 }
 
 void Runner::tear_down() {
     for (int round = 0; round < teardown_rounds_max; ++round) {
-        const std::vector<AnyTask> tasks = unfinished_tasks();
+        const std::vector<AnyTask> tasks = all_tasks(*loop_);
         if (!tasks.empty()) {
             cancel_tasks(tasks);
         }

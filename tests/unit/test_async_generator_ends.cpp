@@ -2,6 +2,7 @@
 #include "async_generator_fixture.hpp"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -249,7 +250,70 @@ TEST_F(AsyncGenerators, a_long_chain_of_suspended_ones_is_destroyed_without_recu
         co_await chain->next();
     });
     loop.reset();
-    EXPECT_EQ(take_reports().size(), 1U);  // the task that was to close the outermost one
+}
+
+TEST_F(AsyncGenerators, S325_one_that_is_dropped_is_closed_with_the_context_variables_of_then) {
+    static asyncio::ContextVar<int> number("number", 0);
+    run([this]() -> Coro<void> {
+        auto generator = [](AsyncGenerators& test) -> AsyncGenerator<int> {
+            try {
+                co_yield 1;
+            } catch (const GeneratorExit&) {
+                test.notes += std::to_string(number.get()) + " ";
+                number.set(3);
+            }
+        }(*this);
+        co_await generator.next();
+        number.set(1);
+        {
+            const auto dropped = std::move(generator);
+        }
+        number.set(2);
+        co_await asyncio::sleep(0);
+        notes += std::to_string(number.get());
+    });
+    EXPECT_EQ(notes, "1 2");
+}
+
+TEST_F(AsyncGenerators, S325_a_task_that_closes_one_cannot_be_cancelled_before_it_begins) {
+    run([this]() -> Coro<void> {
+        {
+            auto generator = careful();
+            co_await generator.next();
+        }
+        co_await asyncio::sleep(0);
+        for (const auto& task : asyncio::all_tasks()) {
+            if (task != asyncio::current_task()) {
+                EXPECT_TRUE(task.cancel());
+            }
+        }
+        co_await asyncio::sleep(2s);
+    });
+    EXPECT_EQ(notes, "closing ");
+}
+
+TEST_F(AsyncGenerators, S325_the_clean_up_of_a_dropped_one_may_shut_the_others_down) {
+    auto other = careful("other ");
+    run([&]() -> Coro<void> {
+        co_await other.next();
+        {
+            auto generator = [](AsyncGenerators& test) -> AsyncGenerator<int> {
+                bool closed = false;
+                try {
+                    co_yield 1;
+                } catch (const GeneratorExit&) {
+                    closed = true;
+                }
+                if (closed) {
+                    co_await asyncio::get_running_loop().shutdown_asyncgens();
+                    test.notes += "end ";
+                }
+            }(*this);
+            co_await generator.next();
+        }
+        co_await asyncio::sleep(2s);
+    });
+    EXPECT_EQ(notes, "other closing other closed end ");
 }
 
 // ---- run
@@ -275,7 +339,33 @@ TEST_F(AsyncGenerators, run_closes_those_that_are_left) {
         }(*this, kept),
         std::move(options));
     EXPECT_EQ(notes, "dropped closing of a task closing kept closing "
-                     "dropped closed of a task closed kept closed ");
+                     "of a task closed kept closed ");
+}
+
+TEST_F(AsyncGenerators, S325_run_cancels_the_clean_up_of_dropped_ones_at_its_end) {
+    asyncio::RunOptions options;
+    options.loop_factory = [this] { return make_loop(); };
+    asyncio::run(
+        [](AsyncGenerators& test) -> Coro<void> {
+            auto generator = [](AsyncGenerators& owner) -> AsyncGenerator<int> {
+                bool closed = false;
+                try {
+                    co_yield 1;
+                } catch (const GeneratorExit&) {
+                    closed = true;
+                }
+                if (closed) {
+                    auto inner = owner.careful("inner ");
+                    co_await inner.next();
+                    owner.notes += "waits ";
+                    co_await asyncio::Event().wait();  // for ever
+                }
+            }(test);
+            co_await generator.next();
+        }(*this),
+        std::move(options));
+    // So is the clean-up of what that drops.
+    EXPECT_EQ(notes, "waits inner closing ");
 }
 
 // What a generator that is closed drops, and what another one has.
@@ -332,6 +422,82 @@ TEST_F(AsyncGenerators, S323_one_that_cannot_be_closed_is_its_handles_again) {
         EXPECT_EQ(co_await generator.next(), 1);
     });
     EXPECT_EQ(take_reports().size(), 1U);
+}
+
+TEST_F(AsyncGenerators, B38_a_thread_may_drop_one_while_its_clean_up_runs) {
+    enum class Step : int { begun, closing, dropped };
+    std::atomic<Step> step = Step::begun;  // relaxed, so that ThreadSanitizer sees no order in it
+    const auto wait_for = [&](Step awaited) {
+        while (step.load(std::memory_order_relaxed) != awaited) {
+            std::this_thread::yield();
+        }
+    };
+    std::thread dropping;
+    run([&]() -> Coro<void> {
+        auto generator = std::make_unique<AsyncGenerator<int>>(
+            [](auto& now, const auto& wait) -> AsyncGenerator<int> {
+                for (int i = 0; i < 2; ++i) {
+                    try {
+                        co_yield 1;
+                    } catch (const GeneratorExit&) {
+                        if (i == 0) {
+                            now.store(Step::closing, std::memory_order_relaxed);
+                            wait(Step::dropped);
+                        }
+                    }
+                }
+            }(step, wait_for));
+        co_await generator->next();
+        dropping = std::thread([&step, &wait_for, given = std::move(generator)]() mutable {
+            wait_for(Step::closing);
+            given.reset();
+            step.store(Step::dropped, std::memory_order_relaxed);
+        });
+        co_await loop->shutdown_asyncgens();
+        co_await asyncio::sleep(1s);  // it was its handle's again, which had gone
+    });
+    dropping.join();
+    EXPECT_EQ(take_reports().size(), 1U);  // it ignored GeneratorExit
+}
+
+TEST_F(AsyncGenerators, one_that_a_thread_drops_while_the_loop_closes_ends_on_the_loops_thread) {
+    struct OnDestruction {
+        ~OnDestruction() { call(); }
+        std::function<void()> call;
+    };
+    std::atomic<int> step = 0;
+    std::thread::id ended_on;
+    std::thread dropping;
+    run([&]() -> Coro<void> {
+        auto shared = loop->create_task([](auto& now) -> Coro<void> {
+            const OnDestruction closes([&now] {
+                now = 1;
+                while (now != 2) {
+                    std::this_thread::yield();
+                }
+            });
+            co_await asyncio::sleep(1h);
+        }(step));
+        auto generator = std::make_unique<AsyncGenerator<int>>(
+            [](auto& thread, asyncio::Task<void> task) -> AsyncGenerator<int> {
+                const OnDestruction ends([&] { thread = std::this_thread::get_id(); });
+                co_yield 1;
+                co_await task;
+            }(ended_on, std::move(shared)));
+        co_await generator->next();
+        dropping = std::thread([&step, given = std::move(generator)]() mutable {
+            while (step != 1) {
+                std::this_thread::yield();
+            }
+            given.reset();
+            step = 2;
+        });
+        co_await asyncio::sleep(0);
+    });
+    loop->close();
+    dropping.join();
+    EXPECT_EQ(ended_on, std::this_thread::get_id());
+    EXPECT_EQ(take_reports().size(), 1U);  // the task was destroyed but it is pending
 }
 
 TEST_F(AsyncGenerators, B38_a_thread_may_drop_them_while_the_loop_closes_them) {

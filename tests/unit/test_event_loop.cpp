@@ -321,12 +321,26 @@ TEST_F(PollTest, S004_without_timers_the_poll_waits_for_ever) {
     EXPECT_EQ(poller->timeouts, Timeouts{std::nullopt});
 }
 
-TEST_F(PollTest, S004_a_call_out_of_a_hook_of_the_poll_wakes_the_poll) {
+TEST_F(PollTest, S004_what_a_hook_of_the_poll_schedules_is_not_waited_for) {
+    loop->set_block_hooks([this] { loop->call_later(3s, [] {}); }, nullptr);
+    loop->run_once();
     loop->set_block_hooks([this] { loop->call_soon_threadsafe([this] { loop->stop(); }); },
                           nullptr);
-    poller->script.emplace_back([this](auto&) { EXPECT_EQ(poller->wakes, 1); });
     loop->run_forever();
-    EXPECT_EQ(poller->timeouts, Timeouts{std::nullopt});
+    EXPECT_EQ(poller->timeouts, (Timeouts{3s, 0ns}));
+}
+
+TEST_F(PollTest, S004_call_soon_threadsafe_of_the_loops_own_thread_wakes_the_poll_alone) {
+    poller->script.emplace_back([this](auto&) {
+        for (int i = 0; i < 2; ++i) {
+            loop->call_soon_threadsafe([this] {
+                loop->call_soon_threadsafe([this] { loop->stop(); });
+                EXPECT_EQ(poller->wakes, 1);  // by the first call out of the poll
+            });
+        }
+    });
+    loop->run_forever();
+    EXPECT_EQ(poller->wakes, 1);
 }
 
 TEST_F(PollTest, S004_run_once_bounds_the_wait) {
