@@ -31,6 +31,7 @@
 #include <asyncio/ssl.hpp>
 #include <asyncio/staggered.hpp>
 #include <asyncio/streams.hpp>
+#include <asyncio/subprocess.hpp>
 #include <asyncio/task.hpp>
 #include <asyncio/task_group.hpp>
 #include <asyncio/thread_future.hpp>

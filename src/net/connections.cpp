@@ -6,6 +6,7 @@
 
 #include "io/native_address.hpp"
 #include "io/system_call.hpp"
+#include "net/close_unless_done.hpp"
 #include "net/fd_transport.hpp"
 #include "net/resolve.hpp"
 #include "net/stream_protocol.hpp"
@@ -130,23 +131,6 @@ struct Security {
     bool server_side = false;
     std::string server_hostname;
     TlsTimeouts timeouts;
-};
-
-// Closes a connection that its maker does not get.
-class CloseUnlessDone {
-public:
-    explicit CloseUnlessDone(Transport& transport) noexcept : transport_(&transport) {}
-    CloseUnlessDone(const CloseUnlessDone&) = delete;
-    CloseUnlessDone& operator=(const CloseUnlessDone&) = delete;
-    ~CloseUnlessDone() {
-        if (transport_ != nullptr) {
-            transport_->close();
-        }
-    }
-    void done() noexcept { transport_ = nullptr; }
-
-private:
-    Transport* transport_;
 };
 
 // Hands the socket to a transport, and waits until the protocol knows.

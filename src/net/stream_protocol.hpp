@@ -87,7 +87,9 @@ public:
     StreamProtocol(std::size_t limit, Connected connected)
         : reader_(limit), server_side_(connected != nullptr), connected_(std::move(connected)) {}
 
-    StreamPair streams();
+    StreamPair streams() { return {reader(), writer()}; }
+    StreamReader reader();
+    StreamWriter writer();
     Transport& transport() const noexcept { return *transport_; }
 
     // What StreamWriter's functions of the same names do.

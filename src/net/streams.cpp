@@ -325,10 +325,12 @@ AsyncGenerator<std::string> each_line(State state) {
 
 // ---- the protocol
 
-StreamPair StreamProtocol::streams() {
-    const std::shared_ptr<StreamProtocol> self = shared_from_this();
-    return {StreamAccess::reader(std::shared_ptr<ReaderState>(self, &reader_)),
-            StreamAccess::writer(std::make_shared<WriterEnd>(self))};
+StreamReader StreamProtocol::reader() {
+    return StreamAccess::reader(std::shared_ptr<ReaderState>(shared_from_this(), &reader_));
+}
+
+StreamWriter StreamProtocol::writer() {
+    return StreamAccess::writer(std::make_shared<WriterEnd>(shared_from_this()));
 }
 
 void StreamProtocol::connection_made(std::shared_ptr<Transport> transport) {

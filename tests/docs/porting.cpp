@@ -499,6 +499,21 @@ Coro<void> streams(std::string host, std::shared_ptr<const asyncio::SSLContext> 
     server = co_await asyncio::create_server(std::make_shared<EchoServer>, std::nullopt, 8888);
 }
 
+// ---- Subprocesses
+
+Coro<void> subprocesses(std::string cmd) {
+    using asyncio::subprocess::PIPE;
+    asyncio::Process p = co_await asyncio::create_subprocess_exec({"ls", "-l"}, {.stdout = PIPE});
+    p = co_await asyncio::create_subprocess_shell(cmd, {.stdout = PIPE, .stderr = PIPE});
+    auto [out, err] = co_await p.communicate();
+    const std::string line = co_await p.stdout().readline();
+    p.stdin().write("input");
+    const int code = co_await p.wait();
+    if (!p.returncode()) p.terminate();
+    p.send_signal(SIGHUP);
+    p.kill();
+}
+
 // ---- What only C++ has to know
 
 Coro<void> order() {
