@@ -132,7 +132,7 @@ TEST_F(StaggeredRaces, S194_one_that_ignores_the_cancellation_does_not_win_as_we
 }
 
 TEST_F(StaggeredRaces, S194_one_that_is_cancelled_before_it_begins_has_a_cancelled_error) {
-    for (int hops = 0; hops < 5; ++hops) {
+    for (const int hops : {0, 1}) {
         run([this, hops]() -> Coro<void> {
             const Attempt wins = [hops]() -> Coro<int> {
                 co_await asyncio::sleep(1s);
@@ -142,13 +142,12 @@ TEST_F(StaggeredRaces, S194_one_that_is_cancelled_before_it_begins_has_a_cancell
             const auto result =
                 co_await asyncio::staggered_race(std::vector{wins, succeeds_after(1s, 2)}, 1s);
             EXPECT_EQ(result.winner, 0U);
-            for (std::size_t loser = 1; loser < result.exceptions.size(); ++loser) {
-                EXPECT_TRUE(result.exceptions[loser] != nullptr) << hops;
-            }
+            EXPECT_EQ(result.exceptions.size(), 2U);
+            EXPECT_TRUE(result.exceptions.at(1) != nullptr &&
+                        asyncio::is_exception<CancelledError>(result.exceptions.at(1)));
         });
     }
-    // Some lose before they are made, some before they begin, and some later.
-    EXPECT_EQ(notes, "begin2 cancelled2 begin2 cancelled2 ");
+    EXPECT_EQ(notes, "begin2 cancelled2 ");  // the first time it did not begin
 }
 
 TEST_F(StaggeredRaces, S194_a_cancellation_cancels_all_and_waits_for_them) {
