@@ -65,6 +65,7 @@ void ThreadPool::add(Job job) {
         check_open();
         if (queued_ >= idle_ && started_ < threads_max_) {
             try {
+                threads_.reserve(threads_.size() + 1);
                 threads_.push_back(
                     start_thread(thread_name(name_, started_),
                                  [self = shared_from_this()] { self->run_thread(); }));
