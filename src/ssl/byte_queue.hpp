@@ -32,7 +32,7 @@ public:
     void commit(std::size_t size) noexcept { end_ += size; }
 
     void append(std::span<const std::byte> data) {
-        std::memcpy(room(data.size()).data(), data.data(), data.size());
+        std::ranges::copy(data, room(data.size()).begin());
         commit(data.size());
     }
 

@@ -286,10 +286,10 @@ int Connection::on_new_session(SSL* ssl, SSL_SESSION* session) noexcept {
     }
     try {
         connection.context_->sessions.put(connection.server_hostname_, OwnedSession(session));
+        return 1;
     } catch (const std::bad_alloc&) {
-        // Freed: the next handshake is a full one.
+        return 1;  // it is freed, and the next handshake a full one
     }
-    return 1;
 }
 
 void Connection::on_secret(const SSL* ssl, const char* line) noexcept {

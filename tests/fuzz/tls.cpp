@@ -5,8 +5,8 @@
 // An input is a line of words. The first is the version of TLS (2 or 3), with an `a` if the client
 // shows a certificate, too. The others are steps: a letter, the end whose step it is (c or s), and
 // a number, which is a size or says where.
-#include "certificates.hpp"
-#include "pair.hpp"
+#include "../tls/certificates.hpp"
+#include "../tls/pair.hpp"
 #include "target.hpp"
 
 #include <array>

@@ -4,11 +4,12 @@
 #include <asyncio/openssl.hpp>
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -23,7 +24,7 @@ inline std::span<const std::byte> bytes_of(std::string_view text) {
 }
 
 inline void feed(asyncio::SSLObject& to, std::span<const std::byte> data) {
-    std::memcpy(to.incoming(data.size()).data(), data.data(), data.size());
+    std::ranges::copy(data, to.incoming(data.size()).begin());
     to.commit(data.size());
 }
 
