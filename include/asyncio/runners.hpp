@@ -20,8 +20,8 @@ struct RunOptions {
 ///
 /// Closing it, at the latest in the destructor, cancels the tasks that are left, waits for them,
 /// reports those that failed, and closes the asynchronous generators that are left; that is
-/// repeated while there are new ones. Then it joins the threads of the default executor (for at most
-/// 300 seconds), and closes the loop.
+/// repeated while there are new ones. Then it joins the threads of the default executor, for at
+/// most 300 seconds, and closes the loop.
 ///
 /// While the main thread runs a coroutine and nobody else handles SIGINT, Ctrl-C cancels the main
 /// task, and `run` throws KeyboardInterrupt once that has ended; a second Ctrl-C breaks the loop,
