@@ -3,6 +3,7 @@
 #include "ssl/byte_queue.hpp"
 #include "ssl_fixture.hpp"
 
+#include <algorithm>
 #include <random>
 
 using namespace ssl_tests;
@@ -223,7 +224,6 @@ TEST(SslByteQueue, gives_what_it_got) {
             queue.consume(taken);
             expected.erase(0, taken);
         }
-        ASSERT_EQ(queue.size(), expected.size());
-        ASSERT_EQ(std::memcmp(queue.data().data(), expected.data(), expected.size()), 0);
+        ASSERT_TRUE(std::ranges::equal(queue.data(), tls::bytes_of(expected)));
     }
 }
