@@ -17,7 +17,7 @@
 
 namespace asyncio::inline v0 {
 
-/// TLS failed, as it is Python's OSError: a std::system_error. The text says what was wrong and
+/// TLS failed. A std::system_error, as Python's is an OSError; the text says what was wrong and
 /// what can be done about it.
 class ASYNCIO_API SSLError : public std::system_error {
 public:
