@@ -16,6 +16,6 @@ namespace asyncio::inline v0 {
 /// It adds a handler for each of them to the running loop, in the place of an earlier one. Raises:
 /// RuntimeError outside of a loop, and as `EventLoop::add_signal_handler`; then none is handled.
 /// Cancel safety: a `next` that is cancelled ends it, as every generator. Not in Python.
-ASYNCIO_API AsyncGenerator<int> signals(std::vector<int> numbers);
+ASYNCIO_API AsyncGenerator<int> signals(const std::vector<int>& numbers);
 
 }  // namespace asyncio::inline v0

@@ -35,7 +35,7 @@ AsyncGenerator<int> listen(std::unique_ptr<Arrivals> arrivals) {
 
 }  // namespace
 
-AsyncGenerator<int> signals(std::vector<int> numbers) {
+AsyncGenerator<int> signals(const std::vector<int>& numbers) {
     // Not in the generator's body, which runs later.
     auto arrivals = std::make_unique<Arrivals>(get_running_loop());
     arrivals->handled.reserve(numbers.size());

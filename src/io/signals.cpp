@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -68,6 +69,13 @@ void restore_default(int number) noexcept {
     }
 }
 
+// Afterwards no thread is in the handler of a signal that was given up, or taken by another loop.
+void await_handlers() noexcept {
+    while (handling.load() != 0) {
+        std::this_thread::yield();
+    }
+}
+
 }  // namespace
 
 // ---- life
@@ -85,6 +93,7 @@ void SignalHandlers::detach() noexcept {
     for (int number = 1; number < NSIG; ++number) {
         remove(number);
     }
+    await_handlers();
     loop_.signals_ = nullptr;
     delete this;
 }
@@ -115,13 +124,9 @@ bool SignalHandlers::install(int number) noexcept {
 
 void SignalHandlers::give_up(int number) noexcept {
     std::atomic<SignalHandlers*>& owner = owners[static_cast<std::size_t>(number)];
-    if (owner.load() != this) {
-        return;
-    }
-    restore_default(number);
-    owner.store(nullptr);
-    while (handling.load() != 0) {
-        std::this_thread::yield();
+    if (owner.load() == this) {
+        restore_default(number);
+        owner.store(nullptr);
     }
 }
 
@@ -258,6 +263,7 @@ bool InterruptScope::end() noexcept {
         return false;  // the program has added its own
     }
     signals->give_up(SIGINT);
+    await_handlers();
     return signals->arrivals_[SIGINT].count.exchange(0) > 0;
 }
 

@@ -24,7 +24,7 @@ namespace detail {
 // Invariants:
 //  1. A signal belongs to the loop that began to handle it last. Whoever gives it up restores the
 //     default disposition, unless it belongs to another loop meanwhile, or the program handles it.
-//  2. No thread is in `arrived` once the signals are given up, so the loop may go.
+//  2. When this goes, no thread is in `arrived`.
 //
 // Thread safety: main thread only, except `arrived`.
 class SignalHandlers final : public SignalReceiver {

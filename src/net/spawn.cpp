@@ -226,8 +226,9 @@ std::vector<std::string> candidates_of(const SpawnRequest& request, const std::s
     for (bool is_last = false; !is_last;) {
         const std::size_t colon = path.find(':');
         is_last = colon == path.npos;
-        const std::string folder(path.substr(0, colon));
-        candidates.push_back(folder.empty() ? program : folder + "/" + program);
+        std::string& candidate = candidates.emplace_back(path.substr(0, colon));
+        candidate += candidate.empty() ? "" : "/";
+        candidate += program;
         path.remove_prefix(is_last ? path.size() : colon + 1);
     }
     return candidates;
