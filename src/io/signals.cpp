@@ -176,7 +176,6 @@ void SignalHandlers::drop_handler(int number) noexcept {
     HandleState* const handle = std::exchange(handlers_[static_cast<std::size_t>(number)], nullptr);
     if (handle != nullptr) {
         --handler_count;
-        handle->cancel();
         handle->release();
     }
 }
