@@ -62,10 +62,9 @@ void GeneratorLife::drop(std::unique_ptr<GeneratorLife> life) noexcept {
         // Closing it matters more than the context variables, for which there is no memory.
     }
     const std::shared_ptr<AsyncGenerators> alive = life->home;
-    if (alive->schedule(*life)) {
-        static_cast<void>(life.release());
-    } else {
-        run(*life.release(), Turn::discard);
+    GeneratorLife& scheduled = *life.release();
+    if (!alive->schedule(scheduled)) {
+        run(scheduled, Turn::discard);
     }
 }
 

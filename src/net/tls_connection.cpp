@@ -36,6 +36,16 @@ TlsConnection::~TlsConnection() {
     leave_server();
 }
 
+void TlsConnection::detach() noexcept {
+    // The protocol may own this, as this owns it.
+    const std::shared_ptr<TlsConnection> alive = shared_from_this();
+    CompositeNode::unlink();
+    phase_ = Phase::lost;
+    leave_server();
+    buffered_ = nullptr;
+    protocol_.reset();
+}
+
 void TlsConnection::leave_server() noexcept {
     if (const auto server = std::move(server_); ServerMember::linked()) {
         server->detach(*this);
@@ -46,6 +56,7 @@ void TlsConnection::leave_server() noexcept {
 
 void TlsConnection::connection_made(std::shared_ptr<Transport> lower) {
     lower_ = std::move(lower);
+    LoopAccess::composites(loop_).push_back(*this);
     if (server_ != nullptr) {
         server_->attach(*this);
     }
@@ -322,6 +333,7 @@ void TlsConnection::shutdown_expired() {
 
 void TlsConnection::connection_lost(const std::exception_ptr& error) {
     deadline_.cancel();
+    CompositeNode::unlink();
     phase_ = Phase::lost;
     if (error_ == nullptr) {
         error_ = error;

