@@ -80,7 +80,7 @@ struct TaskForThread {
             *task = nullptr;
         }
     }
-    void operator()(AnyFuture done) {
+    void operator()(const AnyFuture& done) {
         *task = nullptr;
         promise.set_from(HandleAccess::state(done));
     }

@@ -116,6 +116,8 @@ private:
         constexpr std::size_t once_max = std::size_t{16} * 1024 * 1024;
         buffer_.resize(std::clamp(wanted, ahead_max, once_max));
         begin_ = buffer_.size();
+        // Only calls for this file wait for this lock.
+        // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection)
         const ::ssize_t size = ::read(fd_, buffer_.data(), buffer_.size());
         check(size, "read");
         buffer_.resize(static_cast<std::size_t>(size));
