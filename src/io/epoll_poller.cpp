@@ -3,6 +3,8 @@
 
 #include <asyncio/exceptions.hpp>
 
+#include "io/system_call.hpp"
+
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -28,13 +30,6 @@ constexpr std::uint32_t write_events = EPOLLOUT;
 // A broken connection makes both directions ready: the operation then fails with the reason.
 constexpr std::uint32_t failure_events = EPOLLERR | EPOLLHUP;
 
-int checked(int fd, const char* what) {
-    if (fd < 0) {
-        throw std::system_error(errno, std::generic_category(), what);
-    }
-    return fd;
-}
-
 std::size_t index_of(IoDirection direction) noexcept {
     return direction == IoDirection::read ? 0 : 1;
 }
@@ -48,13 +43,13 @@ std::timespec to_timespec(Duration duration) noexcept {
 }  // namespace
 
 EpollPoller::EpollPoller()
-    : epoll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-      wake_(checked(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
-      timer_(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-                     "timerfd_create")) {
+    : epoll_(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      wake_(check(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+      timer_(
+          check(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")) {
     for (const int fd : {wake_.get(), timer_.get()}) {
         epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
-        checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+        check(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
     }
 }
 
@@ -79,7 +74,7 @@ void EpollPoller::poll(std::optional<Duration> timeout, ReadyList& ready) {
         if (errno == EINTR) {
             return;
         }
-        throw std::system_error(errno, std::generic_category(), "epoll_wait");
+        throw_errno("epoll_wait");
     }
     for (int i = 0; i < count; ++i) {
         const int fd = events[static_cast<std::size_t>(i)].data.fd;
@@ -207,7 +202,7 @@ void EpollPoller::arm(std::optional<Duration> timeout) {
         setting.it_value = to_timespec(*timeout);
     }
     timer_armed_ = timeout.has_value();
-    checked(::timerfd_settime(timer_.get(), 0, &setting, nullptr), "timerfd_settime");
+    check(::timerfd_settime(timer_.get(), 0, &setting, nullptr), "timerfd_settime");
 }
 
 }  // namespace detail

@@ -12,10 +12,12 @@ namespace detail {
     throw std::system_error(errno, std::generic_category(), what);
 }
 
-inline void check(int result, const char* what) {
+// Returns what is no error: a descriptor, for instance.
+inline int check(int result, const char* what) {
     if (result < 0) {
         throw_errno(what);
     }
+    return result;
 }
 
 // Calls again when a signal came between.

@@ -5,6 +5,9 @@
 #include <asyncio/log.hpp>
 #include <asyncio/task.hpp>
 
+#include "exec/thread.hpp"
+#include "io/system_call.hpp"
+
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,7 +17,6 @@
 #include <csignal>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 namespace asyncio::inline v0 {
@@ -26,23 +28,17 @@ namespace {
 constexpr int unknown_returncode = 255;
 
 int wait_for(idtype_t type, id_t id, siginfo_t& info, int options) noexcept {
-    int result = 0;
-    do {
-        result = ::waitid(type, id, &info, WEXITED | options);
-    } while (result < 0 && errno == EINTR);
-    return result;
+    return uninterrupted([&] { return ::waitid(type, id, &info, WEXITED | options); });
 }
 
 // Returns a descriptor that is readable once the process has ended, for which a thread waits. The
 // process is left to be reaped by others, and may be reaped before.
 UniqueFd wait_in_thread(pid_t pid) {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-        throw std::system_error(errno, std::generic_category(), "pipe2");
-    }
+    check(::pipe2(ends, O_CLOEXEC), "pipe2");
     UniqueFd reader(ends[0]);
     UniqueFd writer(ends[1]);
-    std::thread([pid, writer = std::move(writer)] {
+    start_thread("asyncio_wait", [pid, writer = std::move(writer)] {
         siginfo_t info{};
         wait_for(P_PID, static_cast<id_t>(pid), info, WNOWAIT);
     }).detach();

@@ -3,7 +3,6 @@
 
 #include "io/system_call.hpp"
 #include "net/broken_pipe.hpp"
-#include "net/receive_buffer.hpp"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,8 +20,6 @@ namespace {
 
 // Pieces of one system call; the kernel allows 1,024, and more than this saves nothing.
 constexpr std::size_t pieces_max = 64;
-// Writes after the connection was lost, before the log tells that nobody heeds it.
-constexpr std::uint32_t dropped_writes_until_warning = 5;
 
 bool is_socket(int fd) noexcept {
     struct stat status{};
@@ -45,7 +42,7 @@ FdTransport::FdTransport(EventLoop& loop, Socket socket, Kind kind, Address peer
                          std::shared_ptr<Protocol> protocol, std::shared_ptr<ServerCore> server)
     : loop_(loop), kind_(kind), is_socket_(kind == Kind::socket || is_socket(socket.fileno())),
       peer_(std::move(peer)), socket_(std::move(socket)), protocol_(std::move(protocol)),
-      buffered_(protocol_->buffered()), server_(std::move(server)),
+      server_(std::move(server)),
       reader_(*this, IoDirection::read,
               kind == Kind::write_pipe ? &FdTransport::on_hang_up : &FdTransport::on_readable),
       writer_(*this, IoDirection::write, &FdTransport::on_writable) {}
@@ -88,14 +85,7 @@ void FdTransport::Watch::run(Runnable& self, Turn turn) {
 
 void FdTransport::on_readable() {
     std::span<std::byte> room;
-    if (buffered_ == nullptr) {
-        room = receive_buffer();
-    } else if (!tell_or_fail("Fatal error: protocol.get_buffer() call failed.", [&] {
-                   room = buffered_->get_buffer(-1);
-                   if (room.empty()) {
-                       throw RuntimeError("get_buffer() returned an empty buffer");
-                   }
-               })) {
+    if (!tell_or_fail(ProtocolSlot::room_failure, [&] { room = protocol_.room(); })) {
         return;
     }
     const ssize_t received = uninterrupted([&] {
@@ -112,15 +102,8 @@ void FdTransport::on_readable() {
         on_eof();
         return;
     }
-    const auto count = static_cast<std::size_t>(received);
-    if (buffered_ == nullptr) {
-        tell_or_fail("Fatal error: protocol.data_received() call failed.", [&] {
-            protocol_->data_received({reinterpret_cast<const char*>(room.data()), count});
-        });
-    } else {
-        tell_or_fail("Fatal error: protocol.buffer_updated() call failed.",
-                     [&] { buffered_->buffer_updated(count); });
-    }
+    tell_or_fail(protocol_.delivery_failure(),
+                 [&] { protocol_.deliver(room.first(static_cast<std::size_t>(received))); });
 }
 
 void FdTransport::on_eof() {
@@ -204,13 +187,10 @@ bool FdTransport::may_write() {
     if (eof_written_) {
         throw RuntimeError("Cannot call write() after write_eof()");
     }
-    if (lost_ == 0) [[likely]] {
+    if (!lost_) [[likely]] {
         return true;
     }
-    if (lost_++ == dropped_writes_until_warning) {
-        log(LogLevel::warning, "what is written to a connection that was lost is dropped; "
-                               "connection_lost() and is_closing() tell of it");
-    }
+    dropped_.add();
     return false;
 }
 
@@ -292,12 +272,12 @@ void FdTransport::on_writable() {
     buffer_.consume(static_cast<std::size_t>(sent));
     const std::shared_ptr<FdTransport> alive = self_;
     flow_.shrunk(buffer_.size(), *protocol_, *this, loop_);  // which may write more
-    if (!buffer_.empty() || lost_ != 0) {
+    if (!buffer_.empty() || lost_) {
         return;
     }
     stop_writing();
     if (closing_) {
-        ++lost_;
+        lost_ = true;
         connection_lost(nullptr);
     } else if (eof_written_) {
         ::shutdown(fileno(), SHUT_WR);
@@ -331,7 +311,7 @@ void FdTransport::stop_writing() noexcept {
 void FdTransport::set_write_buffer_limits(std::optional<std::size_t> high,
                                           std::optional<std::size_t> low) {
     flow_.set_limits(high, low);
-    if (lost_ == 0) {
+    if (!lost_) {
         flow_.grown(buffer_.size(), *protocol_, *this, loop_);
     }
 }
@@ -340,15 +320,7 @@ void FdTransport::set_write_buffer_limits(std::optional<std::size_t> high,
 
 template <class Call>
 bool FdTransport::tell_or_fail(const char* failure, Call call) {
-    try {
-        call();
-        return true;
-    } catch (const LoopBreak&) {
-        throw;
-    } catch (...) {
-        fail(std::current_exception(), failure);
-        return false;
-    }
+    return guarded(call, [&](const std::exception_ptr& error) { fail(error, failure); });
 }
 
 void FdTransport::fail_errno(const char* message) {
@@ -360,7 +332,7 @@ void FdTransport::fail_errno(const char* message) {
 }
 
 void FdTransport::fail(std::exception_ptr error, const char* message) {
-    report_failure(loop_, *this, protocol_.get(), error, message);
+    report_failure(loop_, message, error, this, protocol_.get().get());
     force_close(std::move(error));
 }
 
@@ -376,7 +348,7 @@ void FdTransport::close() {
 }
 
 void FdTransport::force_close(std::exception_ptr error) {
-    if (lost_ != 0 || loop_.is_closed()) {
+    if (lost_ || loop_.is_closed()) {
         return;
     }
     stop_writing();
@@ -387,7 +359,7 @@ void FdTransport::force_close(std::exception_ptr error) {
 }
 
 void FdTransport::lose(std::exception_ptr error) {
-    ++lost_;
+    lost_ = true;
     loop_.call_soon(
         [self = shared_from_this(), error = std::move(error)] { self->connection_lost(error); });
 }
@@ -411,8 +383,7 @@ void FdTransport::release() noexcept {
     stop_writing();
     CompositeNode::unlink();
     const Socket closed = std::move(socket_);
-    const auto protocol = std::move(protocol_);
-    buffered_ = nullptr;
+    const auto protocol = protocol_.take();
     if (const auto server = std::move(server_); server != nullptr) {
         server->detach(*this);
     }
@@ -426,21 +397,15 @@ void FdTransport::detach() noexcept {
                 (peer_.family() == AddressFamily::none ? "" : " to " + peer_.str()));
     }
     closing_ = true;
-    lost_ = 1;
+    lost_ = true;
     buffer_.clear();
     release();
 }
 
 void FdTransport::set_protocol(std::shared_ptr<Protocol> protocol) {
-    if (self_ == nullptr) {
-        return;  // the connection is lost, and nobody will be told of anything
+    if (self_ != nullptr) {  // else nobody will be told of anything
+        protocol_.replace(loop_, std::move(protocol));
     }
-    if (protocol == nullptr) {
-        throw TypeError("set_protocol() needs a protocol");
-    }
-    buffered_ = protocol->buffered();
-    // The old one may be the caller.
-    loop_.call_soon([old = std::exchange(protocol_, std::move(protocol))] {});
 }
 
 std::any FdTransport::extra(std::string_view name) const {

@@ -6,6 +6,7 @@
 #include <asyncio/task.hpp>
 
 #include "net/flow_control.hpp"
+#include "net/protocol_slot.hpp"
 #include "net/server_core.hpp"
 #include "net/write_buffer.hpp"
 
@@ -20,13 +21,11 @@ namespace detail {
 //
 // Invariants:
 //  1. From `begin` until `connection_lost` has returned, or the loop is closed, `self_` and the
-//     loop's list of composites hold it, and `protocol_` is not null.
+//     loop's list of composites hold it, and `protocol_` has one.
 //  2. `reader_` is with the poller exactly while `reading_`, `writer_` while `writing_`; never
 //  after
 //     the descriptor is closed.
 //  3. `writing_` is true exactly while `buffer_` is not empty and the connection is not lost.
-//  4. `lost_` counts: 0 until the call of `connection_lost` is scheduled, then 1 and every write
-//     that was dropped.
 class FdTransport final : public Transport,
                           public ServerMember,
                           private CompositeNode,
@@ -64,7 +63,9 @@ public:
     void set_write_buffer_limits(std::optional<std::size_t> high,
                                  std::optional<std::size_t> low) override;
     void set_protocol(std::shared_ptr<Protocol> protocol) override;
-    const std::shared_ptr<Protocol>& get_protocol() const noexcept override { return protocol_; }
+    const std::shared_ptr<Protocol>& get_protocol() const noexcept override {
+        return protocol_.get();
+    }
 
     int fileno() const noexcept { return socket_.fileno(); }
 
@@ -119,15 +120,15 @@ private:
 
     // Loop thread only.
     Socket socket_;
-    std::shared_ptr<Protocol> protocol_;
-    BufferedProtocol* buffered_ = nullptr;  // protocol_, if it is one
-    std::shared_ptr<ServerCore> server_;    // which accepted it, or null
+    ProtocolSlot protocol_;
+    std::shared_ptr<ServerCore> server_;  // which accepted it, or null
     std::shared_ptr<FdTransport> self_;
     Watch reader_;
     Watch writer_;
     WriteBuffer buffer_;
     FlowControl flow_;
-    std::uint32_t lost_ = 0;
+    DroppedWrites dropped_;
+    bool lost_ = false;   // the call of connection_lost is scheduled, or was
     bool begun_ = false;  // connection_made was called
     bool reading_ = false;
     bool writing_ = false;

@@ -3,25 +3,10 @@
 
 #include <asyncio/log.hpp>
 
+#include "net/protocol_slot.hpp"
+
 namespace asyncio::inline v0 {
 namespace detail {
-
-namespace {
-
-// Python's OSError, of which TimeoutError is one.
-bool is_os_error(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::system_error&) {
-        return true;
-    } catch (const TimeoutError&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
-
-}  // namespace
 
 void FlowControl::set_limits(std::optional<std::size_t> high, std::optional<std::size_t> low) {
     if (!high) {
@@ -49,20 +34,12 @@ void FlowControl::resume(BaseProtocol& protocol, BaseTransport& transport, Event
          [&] { protocol.resume_writing(); });
 }
 
-void report_failure(EventLoop& loop, BaseTransport& transport, BaseProtocol* protocol,
-                    const std::exception_ptr& error, const char* message) {
-    if (is_os_error(error)) {
-        if (loop.get_debug()) {
-            log(LogLevel::debug, std::string(message) + ": " + describe_exception(error));
-        }
-        return;
+void DroppedWrites::add() noexcept {
+    if (++count_ == until_warning) {
+        log(LogLevel::warning,
+            "what is written to a connection that is closing or lost is dropped; "
+            "is_closing() and connection_lost() tell of it");
     }
-    ErrorContext context;
-    context.message = message;
-    context.exception = error;
-    context.transport = &transport;
-    context.protocol = protocol;
-    loop.call_exception_handler(context);
 }
 
 }  // namespace detail

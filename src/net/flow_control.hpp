@@ -4,6 +4,8 @@
 #include <asyncio/event_loop.hpp>
 #include <asyncio/transports.hpp>
 
+#include <cstdint>
+
 namespace asyncio::inline v0 {
 namespace detail {
 
@@ -43,29 +45,16 @@ private:
     bool paused_ = false;
 };
 
-// Calls a method of a protocol. What it throws goes to the loop's exception handler, but for a
-// LoopBreak.
-template <class Call>
-void tell(EventLoop& loop, BaseTransport& transport, BaseProtocol& protocol, const char* failure,
-          Call call) {
-    try {
-        call();
-    } catch (const LoopBreak&) {
-        throw;
-    } catch (...) {
-        ErrorContext context;
-        context.message = failure;
-        context.exception = std::current_exception();
-        context.transport = &transport;
-        context.protocol = &protocol;
-        loop.call_exception_handler(context);
-    }
-}
+// Counts the writes to a connection that has no use for them, until the log tells that nobody heeds
+// its end.
+class DroppedWrites {
+public:
+    void add() noexcept;
 
-// The connection ends with this error: reports it, unless it is what a network does every day and
-// the protocol hears of anyway.
-void report_failure(EventLoop& loop, BaseTransport& transport, BaseProtocol* protocol,
-                    const std::exception_ptr& error, const char* message);
+private:
+    static constexpr std::uint32_t until_warning = 5;
+    std::uint32_t count_ = 0;
+};
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

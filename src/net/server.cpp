@@ -7,6 +7,7 @@
 #include "io/socket_access.hpp"
 #include "io/system_call.hpp"
 #include "net/fd_transport.hpp"
+#include "net/protocol_slot.hpp"
 #include "net/resolve.hpp"
 #include "net/server_state.hpp"
 #include "net/stream_protocol.hpp"
@@ -35,13 +36,6 @@ bool is_of_connection(int error) noexcept {
                               ENOPROTOOPT,  EHOSTDOWN,   ENONET,   EHOSTUNREACH,
                               EOPNOTSUPP,   ENETUNREACH, EPERM};
     return std::find(std::begin(errors), std::end(errors), error) != std::end(errors);
-}
-
-void report(EventLoop& loop, const char* message, std::exception_ptr error) {
-    ErrorContext context;
-    context.message = message;
-    context.exception = std::move(error);
-    loop.call_exception_handler(context);
 }
 
 }  // namespace
@@ -349,11 +343,8 @@ ProtocolFactory stream_factory(ClientHandler handler, std::size_t limit) {
 }
 
 void report_client_failed(Transport& transport) {
-    ErrorContext context;
-    context.message = "Unhandled exception in client_connected_cb";
-    context.exception = std::current_exception();
-    context.transport = &transport;
-    get_running_loop().call_exception_handler(context);
+    report(get_running_loop(), "Unhandled exception in client_connected_cb",
+           std::current_exception(), &transport);
     transport.close();
 }
 

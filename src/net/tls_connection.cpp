@@ -1,10 +1,6 @@
 // TLS over a transport. Follows CPython's asyncio/sslproto.py.
 #include "net/tls_connection.hpp"
 
-#include <asyncio/log.hpp>
-
-#include "net/receive_buffer.hpp"
-
 namespace asyncio::inline v0 {
 namespace detail {
 
@@ -12,8 +8,6 @@ namespace {
 
 // Room that is offered to one recv: some records, which are decrypted before the next.
 constexpr std::size_t incoming_size = std::size_t{64} * 1024;
-// Writes after the end, before the log tells that nobody heeds it.
-constexpr std::uint32_t dropped_writes_until_warning = 5;
 
 std::string seconds_text(Duration duration) {
     std::string text = std::to_string(std::chrono::duration<double>(duration).count());
@@ -28,8 +22,7 @@ TlsConnection::TlsConnection(EventLoop& loop, std::unique_ptr<SSLObject> ssl,
                              Future<void> connected, std::shared_ptr<ServerCore> server,
                              bool announce)
     : loop_(loop), ssl_(std::move(ssl)), timeouts_(timeouts), protocol_(std::move(protocol)),
-      buffered_(protocol_->buffered()), server_(std::move(server)),
-      connected_(std::move(connected)), told_(!announce) {}
+      server_(std::move(server)), connected_(std::move(connected)), told_(!announce) {}
 
 TlsConnection::~TlsConnection() {
     deadline_.cancel();
@@ -42,8 +35,7 @@ void TlsConnection::detach() noexcept {
     CompositeNode::unlink();
     phase_ = Phase::lost;
     leave_server();
-    buffered_ = nullptr;
-    protocol_.reset();
+    protocol_.take();
 }
 
 void TlsConnection::leave_server() noexcept {
@@ -107,7 +99,7 @@ void TlsConnection::buffer_updated(std::size_t count) {
 }
 
 void TlsConnection::advance() {
-    try {
+    tell_or_fail("TLS failed", [this] {
         if (phase_ == Phase::handshake) {
             handshake();
         }
@@ -117,33 +109,22 @@ void TlsConnection::advance() {
         if (phase_ == Phase::shutdown) {
             shut_down();
         }
-    } catch (const LoopBreak&) {
-        throw;
-    } catch (...) {
-        fail(std::current_exception(), "TLS failed");
-    }
+    });
 }
 
 void TlsConnection::read_all() {
-    bool more = true;
-    while (more && !paused_ && phase_ == Phase::wrapped) {
+    Decrypted got;
+    while (got.more && !paused_ && phase_ == Phase::wrapped) {
         std::span<std::byte> room;
-        if (buffered_ == nullptr) {
-            room = receive_buffer();
-        } else if (!tell_or_fail("Fatal error: protocol.get_buffer() call failed.", [&] {
-                       room = buffered_->get_buffer(-1);
-                       if (room.empty()) {
-                           throw RuntimeError("get_buffer() returned an empty buffer");
-                       }
-                   })) {
+        if (!tell_or_fail(ProtocolSlot::room_failure, [&] { room = protocol_.room(); })) {
             return;
         }
-        bool ended = false;
-        const std::size_t count = read_some(room, more, ended);
-        if (count > 0 && !deliver(room.first(count))) {
+        got = read_some(room);
+        if (got.size > 0 && !tell_or_fail(protocol_.delivery_failure(),
+                                          [&] { protocol_.deliver(room.first(got.size)); })) {
             return;
         }
-        if (ended && phase_ == Phase::wrapped) {
+        if (got.ended && phase_ == Phase::wrapped) {
             tell_or_fail("Fatal error: protocol.eof_received() call failed.",
                          [this] { protocol_->eof_received(); });
             start_shutdown();
@@ -152,36 +133,23 @@ void TlsConnection::read_all() {
     flush();
 }
 
-std::size_t TlsConnection::read_some(std::span<std::byte> room, bool& more, bool& ended) {
-    std::size_t count = 0;
-    while (count < room.size()) {
+TlsConnection::Decrypted TlsConnection::read_some(std::span<std::byte> room) {
+    Decrypted got;
+    while (got.more && !got.ended && got.size < room.size()) {
         try {
-            const std::optional<std::size_t> size = ssl_->read(room.subspan(count));
-            more = size.has_value();
-            ended = size == std::size_t{0};
-            if (!more || ended) {
-                break;
-            }
-            count += *size;
+            const std::optional<std::size_t> size = ssl_->read(room.subspan(got.size));
+            got.more = size.has_value();
+            got.ended = size == std::size_t{0};
+            got.size += size.value_or(0);
         } catch (...) {
             // What came before the error counts; the next read throws the error again.
-            if (count == 0) {
+            if (got.size == 0) {
                 throw;
             }
             break;
         }
     }
-    return count;
-}
-
-bool TlsConnection::deliver(std::span<const std::byte> data) {
-    if (buffered_ != nullptr) {
-        return tell_or_fail("Fatal error: protocol.buffer_updated() call failed.",
-                            [&] { buffered_->buffer_updated(data.size()); });
-    }
-    return tell_or_fail("Fatal error: protocol.data_received() call failed.", [&] {
-        protocol_->data_received({reinterpret_cast<const char*>(data.data()), data.size()});
-    });
+    return got;
 }
 
 bool TlsConnection::eof_received() {
@@ -224,22 +192,17 @@ void TlsConnection::flush() {
 
 void TlsConnection::write(std::string_view data) {
     if (phase_ != Phase::wrapped) {
-        if (!data.empty() && ++dropped_writes_ == dropped_writes_until_warning) {
-            log(LogLevel::warning, "what is written to a TLS connection that is closing or lost is "
-                                   "dropped; is_closing() tells of it");
+        if (!data.empty()) {
+            dropped_.add();
         }
         return;
     }
-    try {
+    tell_or_fail("TLS failed", [&] {
         while (!data.empty()) {
             data.remove_prefix(ssl_->write(std::as_bytes(std::span(data))));
             flush();
         }
-    } catch (const LoopBreak&) {
-        throw;
-    } catch (...) {
-        fail(std::current_exception(), "TLS failed");
-    }
+    });
 }
 
 void TlsConnection::writelines(std::span<const std::string_view> pieces) {
@@ -256,13 +219,13 @@ void TlsConnection::write_eof() {
 }
 
 void TlsConnection::pause_writing() {
-    if (told_ && protocol_ != nullptr) {
+    if (told_ && protocol_.get() != nullptr) {
         protocol_->pause_writing();
     }
 }
 
 void TlsConnection::resume_writing() {
-    if (told_ && protocol_ != nullptr) {
+    if (told_ && protocol_.get() != nullptr) {
         protocol_->resume_writing();
     }
 }
@@ -346,31 +309,22 @@ void TlsConnection::connection_lost(const std::exception_ptr& error) {
                                            std::make_error_code(std::errc::connection_reset),
                                            "the connection was lost in the TLS handshake")));
     }
-    if (const auto protocol = std::move(protocol_); told_) {
+    if (const auto protocol = protocol_.take(); told_) {
         tell(loop_, *this, *protocol, "protocol.connection_lost() failed",
              [&] { protocol->connection_lost(error_); });
     }
-    buffered_ = nullptr;
 }
 
 template <class Call>
 bool TlsConnection::tell_or_fail(const char* failure, Call call) {
-    try {
-        call();
-        return true;
-    } catch (const LoopBreak&) {
-        throw;
-    } catch (...) {
-        fail(std::current_exception(), failure);
-        return false;
-    }
+    return guarded(call, [&](const std::exception_ptr& error) { fail(error, failure); });
 }
 
 void TlsConnection::fail(std::exception_ptr error, const char* message) {
     if (phase_ == Phase::lost) {
         return;
     }
-    report_failure(loop_, *this, protocol_.get(), error, message);
+    report_failure(loop_, message, error, this, protocol_.get().get());
     if (error_ == nullptr) {
         error_ = std::move(error);
     }
@@ -379,15 +333,9 @@ void TlsConnection::fail(std::exception_ptr error, const char* message) {
 }
 
 void TlsConnection::set_protocol(std::shared_ptr<Protocol> protocol) {
-    if (phase_ == Phase::lost) {
-        return;
+    if (phase_ != Phase::lost) {
+        protocol_.replace(loop_, std::move(protocol));
     }
-    if (protocol == nullptr) {
-        throw TypeError("set_protocol() needs a protocol");
-    }
-    buffered_ = protocol->buffered();
-    // The old one may be the caller.
-    loop_.call_soon([old = std::exchange(protocol_, std::move(protocol))] {});
 }
 
 std::any TlsConnection::extra(std::string_view name) const {

@@ -5,6 +5,7 @@
 #include <asyncio/task.hpp>
 
 #include "net/flow_control.hpp"
+#include "net/protocol_slot.hpp"
 #include "net/server_core.hpp"
 
 namespace asyncio::inline v0 {
@@ -69,7 +70,9 @@ public:
     void set_write_buffer_limits(std::optional<std::size_t> high,
                                  std::optional<std::size_t> low) override;
     void set_protocol(std::shared_ptr<Protocol> protocol) override;
-    const std::shared_ptr<Protocol>& get_protocol() const noexcept override { return protocol_; }
+    const std::shared_ptr<Protocol>& get_protocol() const noexcept override {
+        return protocol_.get();
+    }
 
 private:
     enum class Phase : std::uint8_t { unwrapped, handshake, wrapped, shutdown, lost };
@@ -82,9 +85,12 @@ private:
     void advance();
     void handshake();
     void read_all();
-    // Decrypts into `room` what is there. `ended`: nothing more will come.
-    std::size_t read_some(std::span<std::byte> room, bool& more, bool& ended);
-    bool deliver(std::span<const std::byte> data);
+    struct Decrypted {
+        std::size_t size = 0;
+        bool more = true;    // there may be more to decrypt
+        bool ended = false;  // the peer has said that it will send nothing more
+    };
+    Decrypted read_some(std::span<std::byte> room);
     void start_shutdown();
     void shut_down();
     void flush();
@@ -103,8 +109,7 @@ private:
     const TlsTimeouts timeouts_;
 
     // Loop thread only.
-    std::shared_ptr<Protocol> protocol_;
-    BufferedProtocol* buffered_ = nullptr;  // protocol_, if it is one
+    ProtocolSlot protocol_;
     std::shared_ptr<ServerCore> server_;
     std::shared_ptr<Transport> lower_;
     Future<void> connected_;
@@ -114,7 +119,7 @@ private:
     bool told_;
     bool paused_ = false;
     bool eof_ = false;  // the transport below has reached the end
-    std::uint32_t dropped_writes_ = 0;
+    DroppedWrites dropped_;
 };
 
 }  // namespace detail
