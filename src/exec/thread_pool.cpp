@@ -4,7 +4,7 @@
 
 #include <asyncio/log.hpp>
 
-#include "exec/thread.hpp"
+#include "base/thread.hpp"
 
 #include <sched.h>
 

@@ -5,7 +5,7 @@
 #include <asyncio/log.hpp>
 #include <asyncio/task.hpp>
 
-#include "exec/thread.hpp"
+#include "base/thread.hpp"
 #include "io/system_call.hpp"
 
 #include <fcntl.h>

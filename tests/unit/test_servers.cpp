@@ -5,6 +5,7 @@
 #include <asyncio/testing/gtest.hpp>
 
 #include "net_fixture.hpp"
+#include "outcome.hpp"
 #include "sanitizers.hpp"
 #include "socket_pairs.hpp"
 
@@ -53,18 +54,6 @@ private:
 Coro<std::string> greeting_at(std::string path) {
     StreamPair streams = co_await asyncio::open_unix_connection(std::move(path));
     co_return co_await streams.reader.read();
-}
-
-template <class A>
-Coro<std::string> outcome(A awaitable) {
-    try {
-        co_await std::move(awaitable);
-        co_return "none";
-    } catch (const asyncio::CancelledError&) {
-        co_return "cancelled";
-    } catch (...) {
-        co_return asyncio::describe_exception(std::current_exception());
-    }
 }
 
 // ---- Unix servers

@@ -217,7 +217,9 @@ TEST(Spawn, S301_no_other_descriptor_is_inherited) {
 }
 
 TEST(Spawn, S301_what_a_sandbox_does_not_close_in_one_call_is_closed_one_by_one) {
-    refuse(SYS_close_range, EPERM);
+    if (!refuse(SYS_close_range, EPERM)) {
+        GTEST_SKIP() << no_filters;
+    }
     int left_open[2];
     ASSERT_EQ(::pipe(left_open), 0);
     EXPECT_EQ(output_of(shell("ls /proc/self/fd")), "0\n1\n2\n3\n");
@@ -355,8 +357,9 @@ TEST(Spawn, S302_when_no_descriptor_or_process_is_left_nothing_leaks) {
     // In a process of its own: sanitizers need clone when they end.
     EXPECT_EXIT(
         {
-            refuse(SYS_clone, EAGAIN);
-            refuse(SYS_clone3, EAGAIN);
+            if (!refuse(SYS_clone, EAGAIN) || !refuse(SYS_clone3, EAGAIN)) {
+                ::_exit(0);
+            }
             const std::string failure = failure_of(request);
             ::_exit(failure == "/bin/true: Resource temporarily unavailable" && !HasFailure() ? 0
                                                                                               : 1);

@@ -3,6 +3,7 @@
 #include <asyncio/servers.hpp>
 
 #include "loop_fixture.hpp"
+#include "outcome.hpp"
 #include "socket_pairs.hpp"
 #include "ssl_fixture.hpp"
 
@@ -26,18 +27,6 @@ Coro<void> echo(StreamReader reader, StreamWriter writer) {
         co_await writer.drain();
     }
     writer.close();
-}
-
-template <class A>
-Coro<std::string> outcome(A awaitable) {
-    try {
-        co_await std::move(awaitable);
-        co_return "none";
-    } catch (const asyncio::CancelledError&) {
-        co_return "cancelled";
-    } catch (...) {
-        co_return asyncio::describe_exception(std::current_exception());
-    }
 }
 
 bool contains(const std::string& text, std::string_view part) {

@@ -3,6 +3,7 @@
 #include <asyncio/testing/gtest.hpp>
 
 #include "net_fixture.hpp"
+#include "outcome.hpp"
 #include "socket_pairs.hpp"
 
 #include <array>
@@ -49,19 +50,6 @@ Coro<Ends> ends(std::size_t limit = asyncio::default_stream_limit) {
 
 std::string failure_of(const std::exception_ptr& error) {
     return error == nullptr ? "none" : asyncio::describe_exception(error);
-}
-
-// What something that can be awaited ends with.
-template <class A>
-Coro<std::string> outcome(A awaitable) {
-    try {
-        co_await std::move(awaitable);
-        co_return "none";
-    } catch (const asyncio::CancelledError&) {
-        co_return "cancelled";
-    } catch (const std::exception&) {
-        co_return asyncio::describe_exception(std::current_exception());
-    }
 }
 
 // ---- reading and writing

@@ -3,6 +3,7 @@
 #include <asyncio/subprocess.hpp>
 #include <asyncio/testing/gtest.hpp>
 
+#include "outcome.hpp"
 #include "process_fixture.hpp"
 #include "socket_pairs.hpp"
 
@@ -22,18 +23,6 @@ asyncio::ProcessOptions all_pipes() { return {.stdin = PIPE, .stdout = PIPE, .st
 
 Coro<Process> shell(std::string command) {
     return asyncio::create_subprocess_shell(std::move(command), all_pipes());
-}
-
-template <class A>
-Coro<std::string> outcome(A awaitable) {
-    try {
-        co_await std::move(awaitable);
-        co_return "none";
-    } catch (const asyncio::CancelledError&) {
-        co_return "cancelled";
-    } catch (...) {
-        co_return asyncio::describe_exception(std::current_exception());
-    }
 }
 
 ASYNC_TEST(Processes, S292_communicate_feeds_reads_both_pipes_and_waits) {
