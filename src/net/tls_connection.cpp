@@ -110,6 +110,7 @@ void TlsConnection::advance() {
             shut_down();
         }
     });
+    tell_pause_due();
 }
 
 void TlsConnection::read_all() {
@@ -185,6 +186,7 @@ void TlsConnection::resume_reading() {
 void TlsConnection::flush() {
     const std::span<const std::byte> bytes = ssl_->outgoing();
     if (!bytes.empty()) {
+        const Sending sending(*this);
         lower_->write(bytes);
         ssl_->consume(bytes.size());
     }
@@ -198,11 +200,13 @@ void TlsConnection::write(std::string_view data) {
         return;
     }
     tell_or_fail("TLS failed", [&] {
+        const Sending sending(*this);
         while (!data.empty()) {
             data.remove_prefix(ssl_->write(std::as_bytes(std::span(data))));
             flush();
         }
     });
+    tell_pause_due();
 }
 
 void TlsConnection::writelines(std::span<const std::string_view> pieces) {
@@ -219,8 +223,20 @@ void TlsConnection::write_eof() {
 }
 
 void TlsConnection::pause_writing() {
-    if (told_ && protocol_.get() != nullptr) {
+    if (sending_) {
+        pause_due_ = true;
+    } else if (told_ && protocol_.get() != nullptr) {
         protocol_->pause_writing();
+    }
+}
+
+void TlsConnection::tell_pause_due() {
+    if (std::exchange(pause_due_, false)) {
+        guarded([this] { pause_writing(); },
+                [this](const std::exception_ptr& error) {
+                    report(loop_, "protocol.pause_writing() failed", error, this,
+                           protocol_.get().get());
+                });
     }
 }
 
@@ -253,12 +269,14 @@ void TlsConnection::close() {
         start_shutdown();
         advance();
     } else if (phase_ == Phase::handshake) {
-        lower_->abort();
+        abort();
     }
 }
 
 void TlsConnection::abort() {
-    if (phase_ != Phase::lost) {
+    if (phase_ < Phase::aborted) {
+        phase_ = Phase::aborted;
+        deadline_.cancel();
         lower_->abort();
     }
 }
@@ -321,7 +339,7 @@ bool TlsConnection::tell_or_fail(const char* failure, Call call) {
 }
 
 void TlsConnection::fail(std::exception_ptr error, const char* message) {
-    if (phase_ == Phase::lost) {
+    if (phase_ >= Phase::aborted) {
         return;
     }
     report_failure(loop_, message, error, this, protocol_.get().get());
@@ -329,7 +347,7 @@ void TlsConnection::fail(std::exception_ptr error, const char* message) {
         error_ = std::move(error);
     }
     flush();  // an alert that tells the peer why, if there is one
-    lower_->abort();
+    abort();
 }
 
 void TlsConnection::set_protocol(std::shared_ptr<Protocol> protocol) {

@@ -27,7 +27,8 @@ struct TlsTimeouts {
 //  in
 //     the loop's list of composites.
 //  2. `deadline_` is armed in the phases handshake and shutdown only.
-//  3. The protocol above was told connection_made exactly if `told_`, and is told connection_lost
+//  3. `pause_due_` is false while nothing is sent, until the connection is aborted.
+//  4. The protocol above was told connection_made exactly if `told_`, and is told connection_lost
 //     once after that.
 class TlsConnection final : public BufferedProtocol,
                             public Transport,
@@ -75,7 +76,21 @@ public:
     }
 
 private:
-    enum class Phase : std::uint8_t { unwrapped, handshake, wrapped, shutdown, lost };
+    enum class Phase : std::uint8_t { unwrapped, handshake, wrapped, shutdown, aborted, lost };
+    // While it lives, the protocol above is not asked to pause: what that does then would find
+    // bytes that were sent and not yet consumed.
+    class Sending {
+    public:
+        explicit Sending(TlsConnection& connection) noexcept
+            : connection_(connection), outer_(std::exchange(connection.sending_, true)) {}
+        Sending(const Sending&) = delete;
+        Sending& operator=(const Sending&) = delete;
+        ~Sending() { connection_.sending_ = outer_; }
+
+    private:
+        TlsConnection& connection_;
+        const bool outer_;
+    };
 
     std::any extra(std::string_view name) const override;
     BaseTransport& transport() noexcept override { return *this; }
@@ -94,6 +109,7 @@ private:
     void start_shutdown();
     void shut_down();
     void flush();
+    void tell_pause_due();
 
     template <class Call>
     bool tell_or_fail(const char* failure, Call call);
@@ -119,6 +135,8 @@ private:
     bool told_;
     bool paused_ = false;
     bool eof_ = false;  // the transport below has reached the end
+    bool sending_ = false;
+    bool pause_due_ = false;  // the protocol above is to be asked to pause
     DroppedWrites dropped_;
 };
 
