@@ -225,6 +225,7 @@ Coro<TransportPtr> upgrade(TransportPtr transport, std::shared_ptr<Protocol> pro
     auto tls = std::make_shared<TlsConnection>(loop, std::move(ssl), std::move(protocol), timeouts,
                                                connected, nullptr, false);
     CloseUnlessDone closing(*transport);
+    transport->pause_reading();  // an end that was told already is then told to TLS, too
     transport->set_protocol(tls);
     tls->connection_made(transport);
     tls->data_received(early);

@@ -106,4 +106,22 @@ TEST_F(TlsTransports, nothing_is_received_after_abort) {
     }));
 }
 
+TEST_F(TlsTransports, start_tls_after_the_peers_end_fails_at_once) {
+    loop->run_until_complete(loop->create_task([&]() -> Coro<void> {
+        auto [near, far] = asyncio::socketpair();
+        StreamPair client = co_await asyncio::open_connection(std::move(near));
+        far.shutdown_write();
+        EXPECT_EQ(co_await client.reader.read(), "");
+        const auto begin = loop->time();
+        try {
+            co_await client.writer.start_tls(client_context(), {.server_hostname = "localhost"});
+            ADD_FAILURE() << "no error";
+        } catch (const asyncio::SSLEOFError&) {
+            EXPECT_EQ(loop->time() - begin, 0s);
+        } catch (const std::exception& error) {
+            ADD_FAILURE() << "another error: " << error.what();
+        }
+    }));
+}
+
 }  // namespace
