@@ -32,12 +32,19 @@ private:
     std::size_t begin_ = 0;
 };
 
+// Where a task that waits wants what comes next.
+struct ReadRoom {
+    std::span<std::byte> bytes;
+    std::size_t filled = 0;
+};
+
 // The state of a StreamReader.
 //
 // Invariants:
 //  1. `paused` tells whether the transport was asked to pause because of this reader.
 //  2. Nobody is in `line` while there is something to read, or the stream has ended or failed.
-//  3. `room` is where the task in `line` wants what comes next, if it said so; else empty.
+//  3. `room` is that of the task in `line`, if it has one and nothing came since; else null, or of
+//     a task that was cancelled and has not run yet.
 struct ReaderState {
     explicit ReaderState(std::size_t limit_) : limit(limit_) {}
 
@@ -51,6 +58,8 @@ struct ReaderState {
     void fail(std::exception_ptr reason) noexcept;
     std::string take(std::size_t size);
     std::string take_all() { return take(buffer.size()); }
+    // Puts bytes that an interrupted read took back in front, for whoever waits meanwhile.
+    void give_back(std::string_view bytes);
     void resume_if_read() noexcept;
 
     const std::size_t limit;
@@ -60,8 +69,7 @@ struct ReaderState {
     std::exception_ptr error;
     std::shared_ptr<Transport> transport;
     IoLine line;
-    std::span<std::byte> room;
-    std::size_t filled = 0;  // of a room that was there
+    ReadRoom* room = nullptr;
 };
 
 // What a stream's last writing handle closes.

@@ -95,7 +95,7 @@ void ReaderState::feed(std::string_view data) {
         return;
     }
     buffer.append(data);
-    room = {};  // whatever comes now is behind these bytes
+    room = nullptr;  // whatever comes now is behind these bytes
     line.wake_all();
     if (transport != nullptr && !paused && buffer.size() > 2 * limit) {
         paused = true;
@@ -104,8 +104,7 @@ void ReaderState::feed(std::string_view data) {
 }
 
 void ReaderState::arrived_in_room(std::size_t count) noexcept {
-    filled = count;
-    room = {};
+    std::exchange(room, nullptr)->filled = count;
     line.wake_all();
 }
 
@@ -123,6 +122,12 @@ std::string ReaderState::take(std::size_t size) {
     std::string taken = buffer.take(size);
     resume_if_read();
     return taken;
+}
+
+void ReaderState::give_back(std::string_view bytes) {
+    buffer.restore(bytes);
+    room = nullptr;  // as in feed
+    line.wake_all();
 }
 
 void ReaderState::resume_if_read() noexcept {
@@ -150,29 +155,26 @@ Coro<std::string> read_some(State state, std::size_t size) {
 
 // A task that waits with room of its own: what arrives next is received there, without a copy. If
 // the task is interrupted after that, the bytes go to the buffer.
-class Room {
+class Room : ReadRoom {
 public:
-    Room(ReaderState& reader, std::span<std::byte> room) noexcept : reader_(reader), room_(room) {
-        reader_.room = room;
-        reader_.filled = 0;
+    Room(ReaderState& reader, std::span<std::byte> room) noexcept
+        : ReadRoom{room}, reader_(reader) {
+        reader_.room = this;
     }
     Room(const Room&) = delete;
     Room& operator=(const Room&) = delete;
     ~Room() {
-        reader_.room = {};
-        if (!taken_ && reader_.filled > 0) {
-            reader_.buffer.restore({reinterpret_cast<const char*>(room_.data()), reader_.filled});
+        if (reader_.room == this) {  // else it is of the task that reads next
+            reader_.room = nullptr;
+        }
+        if (filled > 0) {
+            reader_.give_back({reinterpret_cast<const char*>(bytes.data()), filled});
         }
     }
-    std::size_t take() noexcept {
-        taken_ = true;
-        return reader_.filled;
-    }
+    std::size_t take() noexcept { return std::exchange(filled, 0); }
 
 private:
     ReaderState& reader_;
-    std::span<std::byte> room_;
-    bool taken_ = false;
 };
 
 Coro<std::size_t> read_into(State state, std::span<std::byte> room) {
@@ -205,7 +207,7 @@ Coro<std::string> read_all(State state) {
         Taken& operator=(const Taken&) = delete;
         ~Taken() {
             if (!bytes.empty()) {
-                owner.buffer.restore(bytes);
+                owner.give_back(bytes);
             }
         }
         ReaderState& owner;
@@ -343,11 +345,11 @@ void StreamProtocol::connection_made(std::shared_ptr<Transport> transport) {
 }
 
 std::span<std::byte> StreamProtocol::get_buffer(std::ptrdiff_t /*size_hint*/) {
-    return reader_.room.empty() ? receive_buffer() : reader_.room;
+    return reader_.room == nullptr ? receive_buffer() : reader_.room->bytes;
 }
 
 void StreamProtocol::buffer_updated(std::size_t count) {
-    if (reader_.room.empty()) {
+    if (reader_.room == nullptr) {
         reader_.feed({reinterpret_cast<const char*>(receive_buffer().data()), count});
     } else {
         reader_.arrived_in_room(count);

@@ -316,6 +316,19 @@ TEST_F(StreamReaders, S263_a_cancelled_read_loses_nothing_at_any_step) {
     }
 }
 
+TEST_F(StreamReaders, S263_what_a_cancelled_read_gives_back_wakes_who_waits_meanwhile) {
+    StreamReader reader;
+    auto first = loop->create_task(reader.read());
+    reader.feed_data("data");
+    iterate(2);  // the first has taken it, and waits for more
+    auto second = loop->create_task(reader.read(10));
+    first.cancel();
+    iterate(4);
+    EXPECT_TRUE(first.cancelled());
+    ASSERT_TRUE(second.done());
+    EXPECT_EQ(second.result(), "data");
+}
+
 TEST_F(StreamReaders, S264_at_eof_means_that_the_end_was_seen_and_everything_read) {
     StreamReader reader = fed("some data\n");
     EXPECT_FALSE(reader.at_eof());

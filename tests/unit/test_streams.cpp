@@ -7,6 +7,7 @@
 #include "socket_pairs.hpp"
 
 #include <array>
+#include <cstring>
 
 using namespace std::chrono_literals;
 using asyncio::Coro;
@@ -94,6 +95,22 @@ ASYNC_TEST(Streams, S254_a_read_that_needs_more_than_the_limit_lets_the_peer_go_
         std::ref(e.far));
     EXPECT_EQ((co_await e.streams.reader.readexactly(1'000'000)).size(), 1'000'000U);
     co_await writing;
+}
+
+ASYNC_TEST(Streams, S263_a_read_into_that_is_cancelled_and_its_successor_do_not_mix_their_rooms) {
+    Ends e = co_await ends();
+    std::array<std::byte, 8> first{};
+    std::array<std::byte, 8> second{};
+    auto reading = asyncio::create_task(e.streams.reader.read_into(first));
+    co_await socket_tests::turns();
+    socket_tests::write_all(e.far, "abc");
+    co_await asyncio::sleep(0);  // the bytes arrive in this iteration, after what follows
+    reading.cancel();
+    EXPECT_EQ(co_await e.streams.reader.read_into(second), 3U);
+    EXPECT_EQ(std::memcmp(second.data(), "abc", 3), 0);
+    EXPECT_EQ(co_await outcome(reading), "cancelled");
+    socket_tests::write_all(e.far, "d");
+    EXPECT_EQ(co_await e.streams.reader.read(8), "d");
 }
 
 ASYNC_TEST(Streams, S263_what_arrives_for_a_read_into_that_is_cancelled_is_read_next) {
