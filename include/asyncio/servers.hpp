@@ -163,7 +163,7 @@ Coro<Server> start_server(F handler, Hosts hosts, std::uint16_t port, ServerOpti
         detail::stream_factory(detail::client_handler(std::move(handler)), options.limit);
     return detail::serve(std::move(factory), std::move(hosts), port, options);
 }
-/// The same at a path, which is replaced if it is a socket nobody listens at.
+/// The same at a path, which is replaced if it is a socket, even one that somebody listens at.
 template <class F>
 Coro<Server> start_unix_server(F handler, std::string path, UnixServerOptions options = {}) {
     auto factory =
