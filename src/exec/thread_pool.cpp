@@ -19,6 +19,9 @@ namespace {
 
 const char broken_message[] = "the thread pool is broken: a thread's initializer has failed";
 
+// Whose thread this is.
+thread_local const ThreadPool* own_pool = nullptr;
+
 std::exception_ptr broken_error() {
     return std::make_exception_ptr(BrokenThreadPool(broken_message));
 }
@@ -129,7 +132,9 @@ void ThreadPool::join() {
     lock.lock();
     joining_ -= threads.size();
     joined_.notify_all();
-    joined_.wait(lock, [this] { return joining_ == 0; });
+    if (own_pool != this) {  // else others may wait for this thread
+        joined_.wait(lock, [this] { return joining_ == 0; });
+    }
 }
 
 void ThreadPool::leave_alone() noexcept {
@@ -143,6 +148,7 @@ void ThreadPool::leave_alone() noexcept {
 // ---- in the threads
 
 void ThreadPool::run_thread() noexcept {
+    own_pool = this;
     if (!initialise()) {
         break_down();
         return;

@@ -400,4 +400,17 @@ TEST_F(CoroutinesForThreads, S200_a_task_that_cannot_be_made_fails_the_future_an
     EXPECT_EQ(asyncio::describe_exception(reports[0].exception), "runtime_error: no tasks today");
 }
 
+TEST(ThreadPools, two_of_its_threads_may_shut_a_pool_down_at_once) {
+    asyncio::ThreadPoolExecutor pool(2);
+    std::latch both(2);
+    const auto end = [&] {
+        both.arrive_and_wait();
+        pool.shutdown();
+    };
+    const auto first = pool.submit(end);
+    const auto second = pool.submit(end);
+    first.result();
+    second.result();
+}
+
 }  // namespace
