@@ -53,9 +53,22 @@ Child::Child(const SpawnRequest& request)
     : pid_(spawn(request)), pidfd_(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))) {}
 
 Child::~Child() {
-    if (!returncode_) {
-        signal(SIGKILL);
+    if (returncode_) {
+        return;
+    }
+    if (signal(SIGKILL) == 0) {
         wait(0);
+        return;
+    }
+    // It runs as another user, who ends it in his own time.
+    try {
+        start_thread("asyncio_wait", [pid = pid_] {
+            siginfo_t info{};
+            wait_for(P_PID, static_cast<id_t>(pid), info, 0);
+        }).detach();
+    } catch (const std::system_error&) {
+        log(LogLevel::warning, "child process " + std::to_string(pid_) +
+                                   " cannot be killed, and there is no thread to wait for it");
     }
 }
 

@@ -26,7 +26,8 @@ public:
     explicit Child(const SpawnRequest& request);
     Child(const Child&) = delete;
     Child& operator=(const Child&) = delete;
-    // A process that was not reaped is killed and waited for, which takes about a millisecond.
+    // A process that was not reaped is killed and waited for, which takes about a millisecond; one
+    // that may not be killed is left to a thread that waits.
     ~Child();
 
     pid_t pid() const noexcept { return pid_; }

@@ -73,19 +73,32 @@ Coro<Socket> connect_to(Address address, std::optional<Address> local) {
         std::rethrow_exception(errors.front());
     }
     std::string texts;
+    std::string first;
     std::error_code code;
+    bool all_say_the_same = true;
     for (const std::exception_ptr& error : errors) {
         try {
             std::rethrow_exception(error);
         } catch (const std::system_error& failure) {
-            code = texts.empty() ? failure.code() : code;
+            if (texts.empty()) {
+                code = failure.code();
+                first = failure.what();
+            }
+            all_say_the_same = all_say_the_same && first == failure.what();
             texts += (texts.empty() ? "" : "; ") + std::string(failure.what());
         }
+    }
+    if (all_say_the_same) {
+        std::rethrow_exception(errors.front());
     }
     throw std::system_error(code, "Multiple exceptions: " + texts);
 }
 
 Coro<Socket> connect_to_any(std::vector<Address> addresses, ConnectOptions options) {
+    if (addresses.empty()) {
+        throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
+                                "getaddrinfo() returned no address");
+    }
     if (options.local_addr) {
         std::erase_if(addresses, [&](const Address& address) {
             return address.family() != options.local_addr->family();
