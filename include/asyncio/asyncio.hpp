@@ -7,6 +7,7 @@
 #include <asyncio/clock.hpp>
 #include <asyncio/connections.hpp>
 #include <asyncio/context.hpp>
+#include <asyncio/datagrams.hpp>
 #include <asyncio/ensure_future.hpp>
 #include <asyncio/event_loop.hpp>
 #include <asyncio/exception_group.hpp>

@@ -19,9 +19,10 @@ class Transport;
 /// What all protocols are told. Derive from one of the kinds below.
 ///
 /// A transport owns its protocol until `connection_lost` has returned. The methods are called on
-/// the loop's thread, never from inside a call of the transport except `pause_writing` and
-/// `resume_writing`. What a method throws goes to the loop's exception handler, and ends the
-/// connection if it was thrown for what the peer sent. Source: S277, S285.
+/// the loop's thread, never from inside a call of the transport except `pause_writing`,
+/// `resume_writing` and `error_received`. What a method throws goes to the loop's exception
+/// handler, and ends a connection of bytes if it was thrown for what the peer sent. Source: S277,
+/// S285.
 class ASYNCIO_API BaseProtocol {
 public:
     BaseProtocol() = default;
@@ -78,7 +79,7 @@ public:
     void data_received(std::string_view data) final;
 };
 
-/// For datagrams.
+/// For datagrams: `connection_made`, the others any number of times, `connection_lost`.
 class ASYNCIO_API DatagramProtocol : public BaseProtocol {
 public:
     ~DatagramProtocol() override;
@@ -87,7 +88,8 @@ public:
     virtual void connection_made(std::shared_ptr<DatagramTransport> /*transport*/) {}
     /// One datagram, which may be empty; the view is valid during the call.
     virtual void datagram_received(std::string_view /*data*/, const Address& /*sender*/) {}
-    /// An earlier datagram could not be sent or was refused; the transport goes on.
+    /// A datagram could not be sent, an earlier one was refused, or receiving failed; the transport
+    /// goes on.
     virtual void error_received(const std::system_error& /*error*/) {}
 };
 

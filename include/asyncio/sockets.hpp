@@ -59,6 +59,8 @@ public:
     Socket() noexcept = default;
     /// A stream socket, not connected.
     explicit Socket(AddressFamily family);
+    /// One of another type: SOCK_DGRAM, ...
+    Socket(AddressFamily family, int type);
     /// Takes a descriptor over and makes it non-blocking. If that fails, the caller keeps it.
     explicit Socket(int fd);
     Socket(Socket&& other) noexcept : fd_(other.detach()) {}
@@ -82,6 +84,8 @@ public:
     /// Gives the descriptor up without closing it.
     int detach() noexcept { return std::exchange(fd_, -1); }
 
+    /// Gives it an address of this machine; port 0 lets the system choose one.
+    void bind(const Address& address);
     Address getsockname() const;
     Address getpeername() const;
     /// The peer sees the end of the stream once it has read what was sent.
@@ -217,6 +221,47 @@ private:
     std::size_t received_ = 0;
 };
 
+class ASYNCIO_API [[nodiscard]] SockRecvfrom final
+    : public SocketAwaiter<SockRecvfrom, std::pair<std::string, Address>> {
+public:
+    SockRecvfrom(FileDescriptorLike file, std::size_t size_max) noexcept
+        : SocketAwaiter(file, IoDirection::read, "sock_recvfrom"), size_max_(size_max) {}
+    std::pair<std::string, Address> take() noexcept { return std::move(received_); }
+
+private:
+    int attempt() override;
+    std::size_t size_max_;
+    std::pair<std::string, Address> received_;
+};
+
+class ASYNCIO_API [[nodiscard]] SockRecvfromInto final
+    : public SocketAwaiter<SockRecvfromInto, std::pair<std::size_t, Address>> {
+public:
+    SockRecvfromInto(FileDescriptorLike file, std::span<std::byte> buffer) noexcept
+        : SocketAwaiter(file, IoDirection::read, "sock_recvfrom_into"), buffer_(buffer) {}
+    std::pair<std::size_t, Address> take() noexcept { return std::move(received_); }
+
+private:
+    int attempt() override;
+    std::span<std::byte> buffer_;
+    std::pair<std::size_t, Address> received_;
+};
+
+class ASYNCIO_API [[nodiscard]] SockSendto final : public SocketAwaiter<SockSendto, std::size_t> {
+public:
+    SockSendto(FileDescriptorLike file, std::span<const std::byte> data, Address address) noexcept
+        : SocketAwaiter(file, IoDirection::write, "sock_sendto"), data_(data),
+          address_(std::move(address)) {}
+    std::size_t take() const noexcept { return sent_; }
+
+private:
+    int attempt() override;
+    std::string describe() const override;
+    std::span<const std::byte> data_;
+    Address address_;
+    std::size_t sent_ = 0;
+};
+
 class ASYNCIO_API [[nodiscard]] SockSendall final : public SocketAwaiter<SockSendall, void> {
 public:
     SockSendall(FileDescriptorLike file, std::span<const std::byte> data) noexcept
@@ -291,6 +336,31 @@ inline detail::SockRecv sock_recv(FileDescriptorLike socket, std::size_t size_ma
 inline detail::SockRecvInto sock_recv_into(FileDescriptorLike socket,
                                            std::span<std::byte> buffer) noexcept {
     return {socket, buffer};
+}
+
+/// Receives one datagram, and the address it came from; what exceeds `size_max`, or 64 KiB, is
+/// dropped.
+inline detail::SockRecvfrom sock_recvfrom(FileDescriptorLike socket,
+                                          std::size_t size_max) noexcept {
+    return {socket, size_max};
+}
+
+/// Receives one datagram into `buffer`; returns its size, at most the buffer's, and the address it
+/// came from.
+inline detail::SockRecvfromInto sock_recvfrom_into(FileDescriptorLike socket,
+                                                   std::span<std::byte> buffer) noexcept {
+    return {socket, buffer};
+}
+
+/// Sends one datagram to `address`, or where the socket is connected to if that is none; returns the
+/// number of bytes.
+inline detail::SockSendto sock_sendto(FileDescriptorLike socket, std::span<const std::byte> data,
+                                      Address address) noexcept {
+    return {socket, data, std::move(address)};
+}
+inline detail::SockSendto sock_sendto(FileDescriptorLike socket, std::string_view text,
+                                      Address address) noexcept {
+    return {socket, std::as_bytes(std::span(text)), std::move(address)};
 }
 
 /// Sends everything.

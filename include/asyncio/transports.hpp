@@ -118,19 +118,36 @@ public:
     virtual const std::shared_ptr<Protocol>& get_protocol() const noexcept = 0;
 };
 
-/// A transport of datagrams.
+/// A transport of datagrams. What arrives while reading is paused waits in the kernel, which drops
+/// what it has no room for.
 class ASYNCIO_API DatagramTransport : public BaseTransport {
 public:
     ~DatagramTransport() override;
 
-    /// Sends one datagram, which may be empty, or keeps a copy until the kernel takes it. Errors go
-    /// to `error_received`. Raises: ValueError if an address is missing, or given although the
-    /// socket is connected to another. Source: S288.
+    /// As in Transport.
+    virtual void pause_reading() = 0;
+    virtual void resume_reading() = 0;
+    virtual bool is_reading() const noexcept = 0;
+
+    /// Sends one datagram, which may be empty, or keeps a copy until the kernel takes it; never
+    /// waits: heed `pause_writing`. Without an address: to the remote one of the endpoint.
+    ///
+    /// Errors go to `error_received`, which is called at once, and end nothing. Raises: ValueError
+    /// if there is no address, or another one than the endpoint's remote one. Source: S288.
     virtual void sendto(std::string_view data, const Address& address = {}) = 0;
+    void sendto(std::span<const std::byte> data, const Address& address = {}) {
+        sendto(std::string_view(reinterpret_cast<const char*>(data.data()), data.size()), address);
+    }
+
+    /// What waits to be sent: the bytes, and 8 for each datagram.
     virtual std::size_t get_write_buffer_size() const noexcept = 0;
     virtual WriteBufferLimits get_write_buffer_limits() const noexcept = 0;
     virtual void set_write_buffer_limits(std::optional<std::size_t> high = std::nullopt,
                                          std::optional<std::size_t> low = std::nullopt) = 0;
+
+    virtual void set_protocol(std::shared_ptr<DatagramProtocol> protocol) = 0;
+    /// Null once the connection was lost.
+    virtual const std::shared_ptr<DatagramProtocol>& get_protocol() const noexcept = 0;
 };
 
 }  // namespace asyncio::inline v0

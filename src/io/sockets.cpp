@@ -49,8 +49,10 @@ void require_non_blocking(int fd) {
 
 // ---- Socket
 
-Socket::Socket(AddressFamily family)
-    : fd_(::socket(detail::native_family(family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+Socket::Socket(AddressFamily family) : Socket(family, SOCK_STREAM) {}
+
+Socket::Socket(AddressFamily family, int type)
+    : fd_(::socket(detail::native_family(family), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
     check(fd_, "socket");
 }
 
@@ -67,16 +69,12 @@ Socket::~Socket() {
 
 Socket Socket::listen_on(const Address& address, ListenOptions options) {
     Socket socket(address.family());
-    const auto turn_on = [&socket](int level, int option, const char* name) {
-        const int on = 1;
-        check(::setsockopt(socket.fd_, level, option, &on, sizeof on), name);
-    };
-    turn_on(SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR");
+    detail::turn_on(socket, SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR");
     if (options.reuse_port) {
-        turn_on(SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT");
+        detail::turn_on(socket, SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT");
     }
     if (options.ipv6_only && address.family() == AddressFamily::inet6) {
-        turn_on(IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY");
+        detail::turn_on(socket, IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY");
     }
     detail::NativeAddress native(address);
     if (::bind(socket.fd_, native.get(), native.length) < 0 ||
@@ -99,6 +97,13 @@ void Socket::close() {
         }
     }
     check(::close(detach()), "close");
+}
+
+void Socket::bind(const Address& address) {
+    detail::NativeAddress native(address);
+    if (::bind(fd_, native.get(), native.length) < 0) {
+        throw_errno("cannot bind to " + address.str());
+    }
 }
 
 Address Socket::getsockname() const {
@@ -127,6 +132,33 @@ std::pair<Socket, Socket> socketpair() {
 }
 
 namespace detail {
+
+// ---- what transports of datagrams do, too
+
+ssize_t receive_from(int fd, void* data, std::size_t size, Address& sender) {
+    NativeAddress native;
+    const ssize_t count =
+        uninterrupted([&] { return ::recvfrom(fd, data, size, 0, native.get(), &native.length); });
+    if (count >= 0) {
+        sender = native.address();
+    }
+    return count;
+}
+
+ssize_t send_to(int fd, const void* data, std::size_t size, const Address& address) noexcept {
+    // A peer that is gone is an error here, not a signal that ends the process.
+    if (address.family() == AddressFamily::none) {
+        return uninterrupted([&] { return ::send(fd, data, size, MSG_NOSIGNAL); });
+    }
+    NativeAddress native(address);
+    return uninterrupted(
+        [&] { return ::sendto(fd, data, size, MSG_NOSIGNAL, native.get(), native.length); });
+}
+
+void turn_on(const Socket& socket, int level, int option, const char* name) {
+    const int on = 1;
+    check(::setsockopt(socket.fileno(), level, option, &on, sizeof on), name);
+}
 
 // ---- waiting
 
@@ -219,6 +251,37 @@ int SockRecvInto::attempt() {
     received_ = static_cast<std::size_t>(count);
     return 0;
 }
+
+int SockRecvfrom::attempt() {
+    char buffer[receive_max];
+    const std::size_t size_max = std::min(size_max_, sizeof buffer);
+    const ssize_t count = receive_from(file(), buffer, size_max, received_.second);
+    if (count < 0) {
+        return errno;
+    }
+    received_.first.assign(buffer, static_cast<std::size_t>(count));
+    return 0;
+}
+
+int SockRecvfromInto::attempt() {
+    const ssize_t count = receive_from(file(), buffer_.data(), buffer_.size(), received_.second);
+    if (count < 0) {
+        return errno;
+    }
+    received_.first = static_cast<std::size_t>(count);
+    return 0;
+}
+
+int SockSendto::attempt() {
+    const ssize_t count = send_to(file(), data_.data(), data_.size(), address_);
+    if (count < 0) {
+        return errno;
+    }
+    sent_ = static_cast<std::size_t>(count);
+    return 0;
+}
+
+std::string SockSendto::describe() const { return "cannot send to " + address_.str(); }
 
 int SockSendall::attempt() {
     if (unsent_.empty()) {

@@ -9,7 +9,7 @@ namespace detail {
 // Closes a connection that its maker does not get.
 class CloseUnlessDone {
 public:
-    explicit CloseUnlessDone(Transport& transport) noexcept : transport_(&transport) {}
+    explicit CloseUnlessDone(BaseTransport& transport) noexcept : transport_(&transport) {}
     CloseUnlessDone(const CloseUnlessDone&) = delete;
     CloseUnlessDone& operator=(const CloseUnlessDone&) = delete;
     ~CloseUnlessDone() {
@@ -20,7 +20,7 @@ public:
     void done() noexcept { transport_ = nullptr; }
 
 private:
-    Transport* transport_;
+    BaseTransport* transport_;
 };
 
 }  // namespace detail

@@ -4,8 +4,6 @@
 #include <asyncio/exception_group.hpp>
 #include <asyncio/staggered.hpp>
 
-#include "io/native_address.hpp"
-#include "io/system_call.hpp"
 #include "net/close_unless_done.hpp"
 #include "net/fd_transport.hpp"
 #include "net/resolve.hpp"
@@ -55,10 +53,7 @@ std::vector<Address> interleaved(const std::vector<Address>& addresses, std::siz
 Coro<Socket> connect_to(Address address, std::optional<Address> local) {
     Socket socket(address.family());
     if (local && local->family() == address.family()) {
-        NativeAddress native(*local);
-        if (::bind(socket.fileno(), native.get(), native.length) < 0) {
-            throw_errno("cannot connect from " + local->str());
-        }
+        socket.bind(*local);
     }
     co_await sock_connect(socket, address);
     co_return socket;
@@ -195,7 +190,8 @@ std::pair<std::shared_ptr<StreamProtocol>, ProtocolFactory> client_protocol(std:
 
 Coro<TransportPtr> connect(ProtocolFactory factory, std::string host, std::uint16_t port,
                            ConnectOptions options) {
-    Socket socket = co_await connect_to_any(co_await resolve(host, port, options.family), options);
+    Socket socket =
+        co_await connect_to_any(co_await resolve(host, port, SOCK_STREAM, options.family), options);
     socket.set_nodelay();
     Address peer = socket.getpeername();
     co_return co_await begin(std::move(factory), std::move(socket), std::move(peer),

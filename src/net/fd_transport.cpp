@@ -40,44 +40,17 @@ iovec as_piece(std::string_view data) noexcept {
 
 FdTransport::FdTransport(EventLoop& loop, Socket socket, Kind kind, Address peer,
                          std::shared_ptr<Protocol> protocol, std::shared_ptr<ServerCore> server)
-    : loop_(loop), kind_(kind), is_socket_(kind == Kind::socket || is_socket(socket.fileno())),
-      peer_(std::move(peer)), socket_(std::move(socket)), protocol_(std::move(protocol)),
-      server_(std::move(server)),
-      reader_(*this, IoDirection::read,
-              kind == Kind::write_pipe ? &FdTransport::on_hang_up : &FdTransport::on_readable),
-      writer_(*this, IoDirection::write, &FdTransport::on_writable) {}
-
-FdTransport::~FdTransport() {
-    ASYNCIO_ASSERT(!reading_ && !writing_);  // I1 and I2
-}
+    : SelectorTransport(loop, std::move(socket), std::move(peer), std::move(protocol),
+                        static_cast<Act>(kind == Kind::write_pipe ? &FdTransport::on_hang_up
+                                                                  : &FdTransport::on_readable),
+                        static_cast<Act>(&FdTransport::on_writable)),
+      kind_(kind), is_socket_(kind == Kind::socket || is_socket(fileno())),
+      server_(std::move(server)) {}
 
 void FdTransport::begin(Future<void> connected) {
-    loop_.call_soon([self = shared_from_this(), connected = std::move(connected)] {
-        self->connection_made(connected);
-    });
-    self_ = shared_from_this();
-    LoopAccess::composites(loop_).push_back(*this);
+    SelectorTransport::begin(std::move(connected));
     if (server_ != nullptr) {
         server_->attach(*this);
-    }
-}
-
-void FdTransport::connection_made(const Future<void>& connected) {
-    begun_ = true;
-    tell(loop_, *this, *protocol_, "protocol.connection_made() failed",
-         [this] { protocol_->connection_made(shared_from_this()); });
-    if (is_reading()) {
-        start_reading();
-    }
-    if (connected && !connected.done()) {
-        connected.set_result();
-    }
-}
-
-void FdTransport::Watch::run(Runnable& self, Turn turn) {
-    auto& watch = static_cast<Watch&>(static_cast<IoOperation&>(self));
-    if (turn == Turn::run) {
-        (watch.transport.*watch.act)();
     }
 }
 
@@ -126,38 +99,6 @@ void FdTransport::on_hang_up() {
     } else {
         errno = EPIPE;
         fail_errno("The reader of the pipe is gone");
-    }
-}
-
-void FdTransport::pause_reading() {
-    if (is_reading()) {
-        paused_ = true;
-        stop_reading();
-    }
-}
-
-void FdTransport::resume_reading() {
-    if (!closing_ && paused_) {
-        paused_ = false;
-        if (begun_) {
-            start_reading();
-        }
-    }
-}
-
-void FdTransport::start_reading() {
-    if (reading_) {
-        return;
-    }
-    tell_or_fail("Cannot wait for what the peer sends", [this] {
-        loop_.poller().start(reader_);
-        reading_ = true;
-    });
-}
-
-void FdTransport::stop_reading() noexcept {
-    if (std::exchange(reading_, false)) {
-        loop_.poller().cancel(reader_);
     }
 }
 
@@ -250,16 +191,6 @@ void FdTransport::writelines(std::span<const std::string_view> pieces) {
     }
 }
 
-void FdTransport::wait_until_writable() {
-    if (!writing_ && !tell_or_fail("Cannot wait until the peer takes more", [this] {
-            loop_.poller().start(writer_);
-            writing_ = true;
-        })) {
-        return;
-    }
-    flow_.grown(buffer_.size(), *protocol_, *this, loop_);
-}
-
 void FdTransport::on_writable() {
     std::array<iovec, pieces_max> pieces;
     const ssize_t sent = send_now({pieces.data(), buffer_.describe(pieces)});
@@ -270,16 +201,7 @@ void FdTransport::on_writable() {
         return;
     }
     buffer_.consume(static_cast<std::size_t>(sent));
-    const std::shared_ptr<FdTransport> alive = self_;
-    flow_.shrunk(buffer_.size(), *protocol_, *this, loop_);  // which may write more
-    if (!buffer_.empty() || lost_) {
-        return;
-    }
-    stop_writing();
-    if (closing_) {
-        lost_ = true;
-        connection_lost(nullptr);
-    } else if (eof_written_) {
+    if (all_is_sent() && eof_written_) {
         ::shutdown(fileno(), SHUT_WR);
     }
 }
@@ -302,26 +224,7 @@ void FdTransport::write_eof() {
     }
 }
 
-void FdTransport::stop_writing() noexcept {
-    if (std::exchange(writing_, false)) {
-        loop_.poller().cancel(writer_);
-    }
-}
-
-void FdTransport::set_write_buffer_limits(std::optional<std::size_t> high,
-                                          std::optional<std::size_t> low) {
-    flow_.set_limits(high, low);
-    if (!lost_) {
-        flow_.grown(buffer_.size(), *protocol_, *this, loop_);
-    }
-}
-
 // ---- the end
-
-template <class Call>
-bool FdTransport::tell_or_fail(const char* failure, Call call) {
-    return guarded(call, [&](const std::exception_ptr& error) { fail(error, failure); });
-}
 
 void FdTransport::fail_errno(const char* message) {
     const std::error_code code(errno, std::generic_category());
@@ -331,96 +234,14 @@ void FdTransport::fail_errno(const char* message) {
          message);
 }
 
-void FdTransport::fail(std::exception_ptr error, const char* message) {
-    report_failure(loop_, message, error, this, protocol_.get().get());
-    force_close(std::move(error));
-}
-
-void FdTransport::close() {
-    if (closing_ || loop_.is_closed()) {
-        return;  // a loop that closes is about to call detach()
-    }
-    closing_ = true;
-    stop_reading();
-    if (buffer_.empty()) {
-        lose(nullptr);
-    }
-}
-
-void FdTransport::force_close(std::exception_ptr error) {
-    if (lost_ || loop_.is_closed()) {
-        return;
-    }
-    stop_writing();
-    buffer_.clear();
-    closing_ = true;
-    stop_reading();
-    lose(std::move(error));
-}
-
-void FdTransport::lose(std::exception_ptr error) {
-    lost_ = true;
-    loop_.call_soon(
-        [self = shared_from_this(), error = std::move(error)] { self->connection_lost(error); });
-}
-
-void FdTransport::connection_lost(const std::exception_ptr& error) {
-    struct Release {
-        explicit Release(FdTransport& transport) noexcept : transport(transport) {}
-        Release(const Release&) = delete;
-        Release& operator=(const Release&) = delete;
-        ~Release() { transport.release(); }
-        FdTransport& transport;
-    } const at_the_end(*this);
-    if (begun_) {
-        tell(loop_, *this, *protocol_, "protocol.connection_lost() failed",
-             [&] { protocol_->connection_lost(error); });
-    }
-}
-
-void FdTransport::release() noexcept {
-    stop_reading();
-    stop_writing();
-    CompositeNode::unlink();
-    const Socket closed = std::move(socket_);
-    const auto protocol = protocol_.take();
+void FdTransport::released() noexcept {
     if (const auto server = std::move(server_); server != nullptr) {
         server->detach(*this);
-    }
-    const auto last = std::move(self_);
-}
-
-void FdTransport::detach() noexcept {
-    if (loop_.get_debug()) {
-        log(LogLevel::warning,
-            "ResourceWarning: the loop was closed while a transport was open" +
-                (peer_.family() == AddressFamily::none ? "" : " to " + peer_.str()));
-    }
-    closing_ = true;
-    lost_ = true;
-    buffer_.clear();
-    release();
-}
-
-void FdTransport::set_protocol(std::shared_ptr<Protocol> protocol) {
-    if (self_ != nullptr) {  // else nobody will be told of anything
-        protocol_.replace(loop_, std::move(protocol));
     }
 }
 
 std::any FdTransport::extra(std::string_view name) const {
-    if (name == extra_info::peername.name && peer_.family() != AddressFamily::none) {
-        return peer_;
-    }
-    if (kind_ == Kind::socket && socket_) {
-        if (name == extra_info::socket.name) {
-            return fileno();
-        }
-        if (name == extra_info::sockname.name) {
-            return socket_.getsockname();
-        }
-    }
-    return {};
+    return kind_ == Kind::socket ? SelectorTransport::extra(name) : std::any();
 }
 
 }  // namespace detail

@@ -52,17 +52,8 @@ void ProtocolSlot::deliver(std::span<const std::byte> received) const {
     if (buffered_ != nullptr) {
         buffered_->buffer_updated(received.size());
     } else {
-        protocol_->data_received({reinterpret_cast<const char*>(received.data()), received.size()});
+        get()->data_received({reinterpret_cast<const char*>(received.data()), received.size()});
     }
-}
-
-void ProtocolSlot::replace(EventLoop& loop, std::shared_ptr<Protocol> protocol) {
-    if (protocol == nullptr) {
-        throw TypeError("set_protocol() needs a protocol");
-    }
-    buffered_ = protocol->buffered();
-    // The old one may be the caller.
-    loop.call_soon([old = std::exchange(protocol_, std::move(protocol))] {});
 }
 
 }  // namespace detail

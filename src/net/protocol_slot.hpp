@@ -39,18 +39,39 @@ void tell(EventLoop& loop, BaseTransport& transport, BaseProtocol& protocol, con
     });
 }
 
+// Whom a transport tells what happens.
+template <class P>
+class ProtocolSlotOf {
+public:
+    explicit ProtocolSlotOf(std::shared_ptr<P> protocol) noexcept
+        : protocol_(std::move(protocol)) {}
+
+    // Null once it was taken.
+    const std::shared_ptr<P>& get() const noexcept { return protocol_; }
+    P& operator*() const noexcept { return *protocol_; }
+    P* operator->() const noexcept { return protocol_.get(); }
+
+    // Raises: TypeError for null.
+    void replace(EventLoop& loop, std::shared_ptr<P> protocol) {
+        if (protocol == nullptr) {
+            throw TypeError("set_protocol() needs a protocol");
+        }
+        // The old one may be the caller.
+        loop.call_soon([old = std::exchange(protocol_, std::move(protocol))] {});
+    }
+    std::shared_ptr<P> take() noexcept { return std::move(protocol_); }
+
+private:
+    std::shared_ptr<P> protocol_;
+};
+
 // Whom a transport of bytes hands what it receives.
 //
 // Invariant: `buffered_` is the protocol if that is one which brings its own buffers, else null.
-class ProtocolSlot {
+class ProtocolSlot : public ProtocolSlotOf<Protocol> {
 public:
     explicit ProtocolSlot(std::shared_ptr<Protocol> protocol) noexcept
-        : protocol_(std::move(protocol)), buffered_(protocol_->buffered()) {}
-
-    // Null once it was taken.
-    const std::shared_ptr<Protocol>& get() const noexcept { return protocol_; }
-    Protocol& operator*() const noexcept { return *protocol_; }
-    Protocol* operator->() const noexcept { return protocol_.get(); }
+        : ProtocolSlotOf(std::move(protocol)), buffered_(get()->buffered()) {}
 
     // Where to receive what comes next; at least one byte. Raises: what get_buffer raises;
     // RuntimeError if it gives none.
@@ -63,15 +84,16 @@ public:
                                     : "Fatal error: protocol.data_received() call failed.";
     }
 
-    // Raises: TypeError for null.
-    void replace(EventLoop& loop, std::shared_ptr<Protocol> protocol);
+    void replace(EventLoop& loop, std::shared_ptr<Protocol> protocol) {
+        ProtocolSlotOf::replace(loop, std::move(protocol));
+        buffered_ = get()->buffered();
+    }
     std::shared_ptr<Protocol> take() noexcept {
         buffered_ = nullptr;
-        return std::move(protocol_);
+        return ProtocolSlotOf::take();
     }
 
 private:
-    std::shared_ptr<Protocol> protocol_;
     BufferedProtocol* buffered_;
 };
 

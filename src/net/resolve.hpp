@@ -11,8 +11,9 @@ namespace asyncio::inline v0 {
 namespace detail {
 
 // The addresses of a name, or the one that `host` is; in the system's order of preference, at least
-// one. `family` none: of any.
-Coro<std::vector<Address>> resolve(std::string host, std::uint16_t port, AddressFamily family);
+// one. For sockets of this type; `family` none: of any.
+Coro<std::vector<Address>> resolve(std::string host, std::uint16_t port, int type,
+                                   AddressFamily family);
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

@@ -10,6 +10,7 @@
 #include "net/protocol_slot.hpp"
 #include "net/resolve.hpp"
 #include "net/server_state.hpp"
+#include "net/stale_socket.hpp"
 #include "net/stream_protocol.hpp"
 
 #include <sys/socket.h>
@@ -246,9 +247,7 @@ Socket listen(const Address& address, const ServerOptions& options) {
     // Accepted sockets inherit both.
     socket.set_nodelay();
     if (options.keep_alive) {
-        const int on = 1;
-        check(::setsockopt(socket.fileno(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on),
-              "SO_KEEPALIVE");
+        turn_on(socket, SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE");
     }
     return socket;
 }
@@ -271,7 +270,7 @@ Coro<std::vector<Address>> addresses_of(Hosts hosts, std::uint16_t port, Address
         }
     }
     for (const std::string& host : hosts.names()) {
-        for (const Address& address : co_await resolve(host, port, family)) {
+        for (const Address& address : co_await resolve(host, port, SOCK_STREAM, family)) {
             if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
                 addresses.push_back(address);
             }
@@ -318,15 +317,12 @@ Coro<Server> serve(ProtocolFactory factory, Hosts hosts, std::uint16_t port,
 Coro<Server> serve_unix(ProtocolFactory factory, std::string path, UnixServerOptions options) {
     const Address address = Address::local(path);
     const bool has_file = path.front() != '\0';
-    struct stat status{};
-    if (has_file && ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
-        // Left behind by a server that ended without its tear-down.
-        ::unlink(path.c_str());
-    }
+    remove_stale_socket(address);
     std::vector<Socket> sockets;
     sockets.push_back(Socket::listen_on(address, {.backlog = options.backlog}));
     std::optional<SocketFile> file;
     if (has_file && options.cleanup_socket) {
+        struct stat status{};
         check(::stat(path.c_str(), &status), "stat");
         file = SocketFile{.path = path, .device = status.st_dev, .inode = status.st_ino};
     }

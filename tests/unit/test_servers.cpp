@@ -4,6 +4,7 @@
 #include <asyncio/servers.hpp>
 #include <asyncio/testing/gtest.hpp>
 
+#include "folder.hpp"
 #include "net_fixture.hpp"
 #include "outcome.hpp"
 #include "sanitizers.hpp"
@@ -34,22 +35,6 @@ Coro<void> greet(StreamReader, StreamWriter writer) {
     writer.close();
     co_await writer.wait_closed();
 }
-
-// A folder for sockets.
-class Folder {
-public:
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "asyncio-XXXXXX").string();
-        path_ = ::mkdtemp(name.data());
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { std::filesystem::remove_all(path_); }
-    std::string operator/(const char* name) const { return (path_ / name).string(); }
-
-private:
-    std::filesystem::path path_;
-};
 
 Coro<std::string> greeting_at(std::string path) {
     StreamPair streams = co_await asyncio::open_unix_connection(std::move(path));

@@ -30,6 +30,14 @@ Coro<void> discard_recv_into(Socket& socket) {
     std::array<std::byte, 10> buffer;
     (void)co_await asyncio::sock_recv_into(socket, buffer);
 }
+Coro<void> discard_recvfrom(Socket& socket) { (void)co_await asyncio::sock_recvfrom(socket, 10); }
+Coro<void> discard_recvfrom_into(Socket& socket) {
+    std::array<std::byte, 10> buffer;
+    (void)co_await asyncio::sock_recvfrom_into(socket, buffer);
+}
+Coro<void> send_to_peer(Socket& socket) {
+    (void)co_await asyncio::sock_sendto(socket, "x", Address());
+}
 Coro<void> await_readable(Socket& socket) { co_await asyncio::readable(socket); }
 Coro<void> await_writable(Socket& socket) { co_await asyncio::writable(socket); }
 Coro<void> send_more(Socket& socket) {
@@ -39,9 +47,10 @@ Coro<void> send_more(Socket& socket) {
 
 const std::vector<Suspension>& suspensions() {
     static const std::vector<Suspension> all{
-        {"sock_recv", discard_recv},  {"sock_recv_into", discard_recv_into},
-        {"readable", await_readable}, {"writable", await_writable},
-        {"sock_sendall", send_more},
+        {"sock_recv", discard_recv},         {"sock_recv_into", discard_recv_into},
+        {"sock_recvfrom", discard_recvfrom}, {"sock_recvfrom_into", discard_recvfrom_into},
+        {"sock_sendto", send_to_peer},       {"readable", await_readable},
+        {"writable", await_writable},        {"sock_sendall", send_more},
     };
     return all;
 }
