@@ -352,8 +352,8 @@ inline detail::SockRecvfromInto sock_recvfrom_into(FileDescriptorLike socket,
     return {socket, buffer};
 }
 
-/// Sends one datagram to `address`, or where the socket is connected to if that is none; returns the
-/// number of bytes.
+/// Sends one datagram to `address`, or where the socket is connected to if that is none; returns
+/// the number of bytes.
 inline detail::SockSendto sock_sendto(FileDescriptorLike socket, std::span<const std::byte> data,
                                       Address address) noexcept {
     return {socket, data, std::move(address)};

@@ -4,6 +4,8 @@
 #include <asyncio/asyncio.hpp>
 #include <asyncio/testing/virtual_clock.hpp>
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -16,6 +18,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
+using asyncio::Address, asyncio::AddressFamily;
 using asyncio::AsyncGenerator, asyncio::CancelledError, asyncio::Coro, asyncio::EventLoop,
     asyncio::ExceptionGroup;
 using asyncio::Task, asyncio::TaskGroup, asyncio::TimeoutError;
@@ -497,6 +500,31 @@ Coro<void> streams(std::string host, std::shared_ptr<const asyncio::SSLContext> 
     auto [transport, protocol] =
         co_await asyncio::create_connection(std::make_shared<EchoClient>, host, 8888);
     server = co_await asyncio::create_server(std::make_shared<EchoServer>, std::nullopt, 8888);
+}
+
+// ---- Datagrams
+
+struct Ping : asyncio::DatagramProtocol {
+    void datagram_received(std::string_view data, const Address& addr) override;
+    void error_received(const std::system_error& exc) override;
+};
+
+Coro<void> datagrams(Address addr, std::span<std::byte> buffer) {
+    auto [transport, protocol] = co_await asyncio::create_datagram_endpoint(
+        std::make_shared<Ping>, {.remote_addr = {"example.org", 9999}});
+    co_await asyncio::create_datagram_endpoint(
+        std::make_shared<Ping>, {.local_addr = {"0.0.0.0", 9999}, .reuse_port = true});
+    co_await asyncio::create_datagram_endpoint(std::make_shared<Ping>,
+                                               {.remote_addr = Address::local("/run/log")});
+    transport->sendto("ping");
+    transport->sendto("ping", addr);
+    transport->abort();
+    asyncio::Socket sock(AddressFamily::inet, SOCK_DGRAM);
+    sock.bind(addr);
+    auto [data, sender] = co_await asyncio::sock_recvfrom(sock, 4096);
+    auto [size, from] = co_await asyncio::sock_recvfrom_into(sock, buffer);
+    co_await asyncio::sock_sendto(sock, "pong", sender);
+    co_await asyncio::create_datagram_endpoint(std::make_shared<Ping>, std::move(sock));
 }
 
 // ---- Subprocesses

@@ -242,17 +242,6 @@ TEST_F(DatagramPairs, S283_pauses_above_the_upper_limit_and_counts_headers) {
     EXPECT_THROW(transport().set_write_buffer_limits(1, 2), asyncio::ValueError);
 }
 
-TEST_F(DatagramPairs, S283_what_pause_writing_throws_is_reported) {
-    connect();
-    transport().set_write_buffer_limits(0);
-    protocol->on_pause = [] { throw std::runtime_error("no"); };
-    fill();
-    const auto reports = take_reports();
-    ASSERT_EQ(reports.size(), 1U);
-    EXPECT_EQ(reports[0].message, "protocol.pause_writing() failed");
-    EXPECT_FALSE(transport().is_closing());
-}
-
 TEST_F(DatagramPairs, S288_an_error_among_those_that_wait_loses_only_its_own) {
     connect();
     fill();
