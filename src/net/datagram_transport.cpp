@@ -22,7 +22,9 @@ void FdDatagramTransport::on_readable() {
     Address sender;
     const ssize_t size = receive_from(fileno(), room.data(), room.size(), sender);
     if (size < 0) {
-        if (!would_block(errno)) {
+        if (would_block(errno)) {
+            asks_before_try_ = asks_after_miss;
+        } else {
             error_received(errno, "cannot receive");
         }
         return;
@@ -31,7 +33,11 @@ void FdDatagramTransport::on_readable() {
                                 static_cast<std::size_t>(size));
     tell(loop_, *this, *protocol_, "protocol.datagram_received() failed",
          [&] { protocol_->datagram_received(data, sender); });
-    read_again();
+    if (asks_before_try_ > 0) {
+        --asks_before_try_;
+    } else {
+        read_again();
+    }
 }
 
 void FdDatagramTransport::error_received(int error, const std::string& what) {

@@ -12,8 +12,10 @@ namespace detail {
 // As _SelectorDatagramTransport of CPython's selector_events.py.
 //
 // It receives one datagram in an iteration, so what a protocol schedules for one happens before the
-// next one comes, as in CPython. After one it does not ask the poller for more, but tries: a burst
-// costs one system call for each datagram.
+// next one comes, as in CPython. In a burst it does not ask the poller for the next one, but tries:
+// that costs one system call for each datagram. Where they come one by one, as answers to
+// questions, trying would cost one in vain each time; so after a miss it asks a few times before it
+// tries again.
 //
 // Invariant: `unsent_size_` is the sum of the sizes in `unsent_`, each with `header_size`.
 class FdDatagramTransport final
@@ -35,6 +37,7 @@ private:
     };
     // What the kernel needs for a datagram besides its bytes, roughly; so that empty ones count.
     static constexpr std::size_t header_size = 8;
+    static constexpr int asks_after_miss = 8;
 
     void drop_unsent() noexcept override;
     void on_readable();
@@ -53,6 +56,7 @@ private:
     // Loop thread only.
     std::deque<Unsent> unsent_;
     std::size_t unsent_size_ = 0;
+    int asks_before_try_ = 0;  // how many datagrams come before the next try
 };
 
 }  // namespace detail
