@@ -214,7 +214,10 @@ TEST_F(DatagramPairs, S288_what_the_kernel_does_not_take_is_sent_later_in_order)
     }
     iterate(3);
     EXPECT_GT(transport().get_write_buffer_size(), 0U);
-    for (int i = 0; i < sent; ++i) {
+    // There is room now, but others came before.
+    ASSERT_EQ(receive(), "0");
+    transport().sendto(std::to_string(sent++));
+    for (int i = 1; i < sent; ++i) {
         ASSERT_EQ(receive(), std::to_string(i));
         iterate();
     }
@@ -256,6 +259,26 @@ TEST_F(DatagramPairs, S288_an_error_among_those_that_wait_loses_only_its_own) {
     EXPECT_EQ(received, "last");
     EXPECT_EQ(protocol->notes, "made pause error resume ");
     EXPECT_EQ(protocol->errors[0], std::errc::message_size);
+}
+
+TEST_F(DatagramPairs, a_protocol_that_answers_errors_by_errors_leaves_turns_to_others) {
+    connect();
+    const std::string large(10'000'000, 'x');
+    const int sent = fill() + 1;
+    transport().sendto(large);
+    transport().sendto("first");
+    protocol->on_error = [&] {
+        if (protocol->errors.size() < 3) {
+            transport().sendto(large);
+            transport().sendto("first");
+        }
+    };
+    for (int i = 0; i < sent; ++i) {
+        (void)receive();
+    }
+    iterate();
+    EXPECT_EQ(protocol->errors.size(), 1U);
+    iterate_until([&] { return protocol->errors.size() == 3; });
 }
 
 // ---- the end
