@@ -54,6 +54,37 @@ void FdTransport::begin(Future<void> connected) {
     }
 }
 
+// ---- what the system does
+
+ssize_t FdTransport::receive_now(std::span<std::byte> room) noexcept {
+    return uninterrupted([&] {
+        return is_socket_ ? ::recv(fileno(), room.data(), room.size(), 0)
+                          : ::read(fileno(), room.data(), room.size());
+    });
+}
+
+ssize_t FdTransport::send_now(std::span<const iovec> pieces) noexcept {
+    if (!is_socket_) {
+        const NoBrokenPipeSignal quiet;
+        return uninterrupted(
+            [&] { return ::writev(fileno(), pieces.data(), static_cast<int>(pieces.size())); });
+    }
+    // A peer that is gone is an error here, not a signal that ends the process.
+    if (pieces.size() == 1) {
+        return uninterrupted(
+            [&] { return ::send(fileno(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL); });
+    }
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(pieces.data());
+    message.msg_iovlen = pieces.size();
+    return uninterrupted([&] { return ::sendmsg(fileno(), &message, MSG_NOSIGNAL); });
+}
+
+void FdTransport::shut_down_writing() noexcept {
+    // It fails where the connection is broken, which reading is about to tell.
+    ::shutdown(fileno(), SHUT_WR);
+}
+
 // ---- reading
 
 void FdTransport::on_readable() {
@@ -61,10 +92,7 @@ void FdTransport::on_readable() {
     if (!tell_or_fail(ProtocolSlot::room_failure, [&] { room = protocol_.room(); })) {
         return;
     }
-    const ssize_t received = uninterrupted([&] {
-        return is_socket_ ? ::recv(fileno(), room.data(), room.size(), 0)
-                          : ::read(fileno(), room.data(), room.size());
-    });
+    const ssize_t received = receive_now(room);
     if (received < 0) {
         if (!would_block(errno)) {
             fail_errno("Fatal read error");
@@ -103,23 +131,6 @@ void FdTransport::on_hang_up() {
 }
 
 // ---- writing
-
-ssize_t FdTransport::send_now(std::span<const iovec> pieces) noexcept {
-    if (!is_socket_) {
-        const NoBrokenPipeSignal quiet;
-        return uninterrupted(
-            [&] { return ::writev(fileno(), pieces.data(), static_cast<int>(pieces.size())); });
-    }
-    // A peer that is gone is an error here, not a signal that ends the process.
-    if (pieces.size() == 1) {
-        return uninterrupted(
-            [&] { return ::send(fileno(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL); });
-    }
-    msghdr message{};
-    message.msg_iov = const_cast<iovec*>(pieces.data());
-    message.msg_iovlen = pieces.size();
-    return uninterrupted([&] { return ::sendmsg(fileno(), &message, MSG_NOSIGNAL); });
-}
 
 bool FdTransport::may_write() {
     if (kind_ == Kind::read_pipe) {
@@ -202,7 +213,7 @@ void FdTransport::on_writable() {
     }
     buffer_.consume(static_cast<std::size_t>(sent));
     if (all_is_sent() && eof_written_) {
-        ::shutdown(fileno(), SHUT_WR);
+        shut_down_writing();
     }
 }
 
@@ -219,8 +230,7 @@ void FdTransport::write_eof() {
     }
     eof_written_ = true;
     if (buffer_.empty()) {
-        // It fails where the connection is broken, which reading is about to tell.
-        ::shutdown(fileno(), SHUT_WR);
+        shut_down_writing();
     }
 }
 

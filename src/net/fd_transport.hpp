@@ -12,8 +12,8 @@ namespace detail {
 // unix_events.py.
 //
 // It reads once per readiness and writes at once what can be written, so a request and its answer
-// cost one recv and one send.
-class FdTransport final : public SelectorTransport<Transport, ProtocolSlot>, public ServerMember {
+// cost one recv and one send. What it asks of the system is virtual, for connections in memory.
+class FdTransport : public SelectorTransport<Transport, ProtocolSlot>, public ServerMember {
 public:
     enum class Kind : std::uint8_t { socket, read_pipe, write_pipe };
 
@@ -32,19 +32,25 @@ public:
     bool can_write_eof() const noexcept override { return kind_ != Kind::read_pipe; }
     std::size_t get_write_buffer_size() const noexcept override { return buffer_.size(); }
 
+protected:
+    // What is called in a later iteration when the direction that is watched is ready.
+    void on_readable();
+    void on_writable();
+
 private:
+    // These return the number of bytes, or -1 and errno; receiving, 0 at the peer's end.
+    virtual ssize_t receive_now(std::span<std::byte> room) noexcept;
+    virtual ssize_t send_now(std::span<const iovec> pieces) noexcept;
+    virtual void shut_down_writing() noexcept;
+
     std::any extra(std::string_view name) const override;
     BaseTransport& transport() noexcept override { return *this; }
     void drop_unsent() noexcept override { buffer_.clear(); }
     void released() noexcept override;
 
-    void on_readable();
     void on_eof();
     void on_hang_up();
-    void on_writable();
 
-    // The bytes written, or -1 and errno.
-    ssize_t send_now(std::span<const iovec> pieces) noexcept;
     // Sends as much as it can if nothing waits. False: the connection is lost.
     bool send_first(std::span<const iovec> pieces, std::size_t& sent);
     void write_some(std::string_view data, std::string* owner);

@@ -49,6 +49,23 @@ void SelectorTransport<Interface, Slot>::Watch::run(Runnable& self, Turn turn) {
     }
 }
 
+// ---- what the system does
+
+template <class Interface, class Slot>
+void SelectorTransport<Interface, Slot>::watch(IoDirection direction) {
+    loop_.poller().start(operation(direction));
+}
+
+template <class Interface, class Slot>
+void SelectorTransport<Interface, Slot>::unwatch(IoDirection direction) noexcept {
+    loop_.poller().cancel(operation(direction));
+}
+
+template <class Interface, class Slot>
+void SelectorTransport<Interface, Slot>::disconnect() noexcept {
+    const Socket closed = std::move(socket_);
+}
+
 // ---- reading
 
 template <class Interface, class Slot>
@@ -75,7 +92,7 @@ void SelectorTransport<Interface, Slot>::start_reading() {
         return;
     }
     tell_or_fail("Cannot wait for what the peer sends", [this] {
-        loop_.poller().start(reader_);
+        watch(IoDirection::read);
         reading_ = true;
     });
 }
@@ -83,7 +100,7 @@ void SelectorTransport<Interface, Slot>::start_reading() {
 template <class Interface, class Slot>
 void SelectorTransport<Interface, Slot>::stop_reading() noexcept {
     if (std::exchange(reading_, false)) {
-        loop_.poller().cancel(reader_);
+        unwatch(IoDirection::read);
     }
 }
 
@@ -99,7 +116,7 @@ void SelectorTransport<Interface, Slot>::read_again() {
 template <class Interface, class Slot>
 void SelectorTransport<Interface, Slot>::wait_until_writable() {
     if (!writing_ && !tell_or_fail("Cannot wait until the peer takes more", [this] {
-            loop_.poller().start(writer_);
+            watch(IoDirection::write);
             writing_ = true;
         })) {
         return;
@@ -127,7 +144,7 @@ bool SelectorTransport<Interface, Slot>::all_is_sent() {
 template <class Interface, class Slot>
 void SelectorTransport<Interface, Slot>::stop_writing() noexcept {
     if (std::exchange(writing_, false)) {
-        loop_.poller().cancel(writer_);
+        unwatch(IoDirection::write);
     }
 }
 
@@ -200,7 +217,7 @@ void SelectorTransport<Interface, Slot>::release() noexcept {
     stop_reading();
     stop_writing();
     CompositeNode::unlink();
-    const Socket closed = std::move(socket_);
+    disconnect();
     const auto protocol = protocol_.take();
     released();
     const auto last = std::move(self_);

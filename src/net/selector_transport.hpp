@@ -94,12 +94,20 @@ private:
         Act act;
     };
 
+    // What the poller and the kernel do.
+    virtual void watch(IoDirection direction);
+    virtual void unwatch(IoDirection direction) noexcept;
+    virtual void disconnect() noexcept;
+
     // Forgets what waits to be sent.
     virtual void drop_unsent() noexcept = 0;
     // The last that happens.
     virtual void released() noexcept {}
     void detach() noexcept override;
 
+    IoOperation& operation(IoDirection direction) noexcept {
+        return direction == IoDirection::read ? reader_ : writer_;
+    }
     void connection_made(const Future<void>& connected);
     void start_reading();
     void stop_writing() noexcept;
