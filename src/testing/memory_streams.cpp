@@ -13,10 +13,10 @@ Coro<ConnectedTransports> memory_transports(std::shared_ptr<Protocol> client,
     EventLoop& loop = get_running_loop();
     const auto to_server = std::make_shared<detail::Wire>(loop, link.to_server);
     const auto to_client = std::make_shared<detail::Wire>(loop, link.to_client);
-    const auto first = std::make_shared<detail::MemoryTransport>(loop, std::move(client), to_client,
-                                                                 to_server);
-    const auto second = std::make_shared<detail::MemoryTransport>(loop, std::move(server),
-                                                                  to_server, to_client);
+    const auto first =
+        std::make_shared<detail::MemoryTransport>(loop, std::move(client), to_client, to_server);
+    const auto second =
+        std::make_shared<detail::MemoryTransport>(loop, std::move(server), to_server, to_client);
     const Future<void> connected = loop.create_future<void>();
     first->begin();
     detail::CloseUnlessDone closing_first(*first);

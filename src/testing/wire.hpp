@@ -80,8 +80,8 @@ private:
     Chance chance_;
     ReadBuffer bytes_;
     std::deque<Packet> packets_;
-    TimePoint free_at_;         // the last byte has left
-    std::size_t to_cut_;        // bytes until the cut; the largest number without one
+    TimePoint free_at_;   // the last byte has left
+    std::size_t to_cut_;  // bytes until the cut; the largest number without one
     bool was_cut_ = false;
     End end_ = End::open;       // what comes after the packets
     TimePoint end_at_ = never;  // and when

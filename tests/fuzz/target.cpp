@@ -15,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <sstream>
 #include <stdexcept>
 #include <string_view>
 
@@ -247,6 +248,27 @@ Options parse(int argc, char** argv) {
 }  // namespace
 
 Target::~Target() = default;
+
+std::vector<std::string> fewer_words(const std::string& input) {
+    std::istringstream stream(input);
+    std::vector<std::string> words;
+    for (std::string word; stream >> word;) {
+        words.push_back(word);
+    }
+    std::vector<std::string> candidates;
+    for (std::size_t size = words.size() / 2; size > 0; size /= 2) {
+        for (std::size_t at = 1; at + size <= words.size(); at += size) {
+            std::string rest;
+            for (std::size_t i = 0; i < words.size(); ++i) {
+                if (i < at || i >= at + size) {
+                    rest += (rest.empty() ? "" : " ") + words[i];
+                }
+            }
+            candidates.push_back(rest);
+        }
+    }
+    return candidates;
+}
 
 int main(int argc, char** argv, const Target& target) {
     try {

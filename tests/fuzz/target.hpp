@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,19 @@ public:
     // Returns inputs with something left out, those that leave out most first.
     virtual std::vector<std::string> smaller(const std::string& input) const = 0;
 };
+
+// What is wrong with an input, for targets that look at it from deep inside.
+struct Problem : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+inline void require(bool holds, const std::string& problem) {
+    if (!holds) {
+        throw Problem(problem);
+    }
+}
+
+// For `smaller`: an input of words with some left out, but not the first.
+std::vector<std::string> fewer_words(const std::string& input);
 
 // The main function of a fuzzer: checks inputs until one fails, which it makes as small as it can.
 //

@@ -19,19 +19,11 @@ namespace {
 
 namespace ssl = asyncio::ssl;
 using asyncio::SSLObject;
+using fuzz::Problem;
+using fuzz::require;
 
 // More than write() may leave in outgoing(): the limit, another record, and what goes with them.
 constexpr std::size_t outgoing_max = (64u << 10) + (16u << 10) + 4096;
-
-struct Problem : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-void require(bool holds, const std::string& problem) {
-    if (!holds) {
-        throw Problem(problem);
-    }
-}
 
 // The byte at one place of everything that an end writes.
 char letter_at(std::size_t place) { return static_cast<char>(place * 7 + place / 251); }
@@ -277,24 +269,7 @@ public:
     }
 
     std::vector<std::string> smaller(const std::string& input) const override {
-        std::istringstream stream(input);
-        std::vector<std::string> words;
-        for (std::string word; stream >> word;) {
-            words.push_back(word);
-        }
-        std::vector<std::string> candidates;
-        for (std::size_t size = words.size() / 2; size > 0; size /= 2) {
-            for (std::size_t at = 1; at + size <= words.size(); at += size) {
-                std::string rest;
-                for (std::size_t i = 0; i < words.size(); ++i) {
-                    if (i < at || i >= at + size) {
-                        rest += (rest.empty() ? "" : " ") + words[i];
-                    }
-                }
-                candidates.push_back(rest);
-            }
-        }
-        return candidates;
+        return fuzz::fewer_words(input);
     }
 
 private:
