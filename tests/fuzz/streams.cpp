@@ -23,7 +23,6 @@
 namespace {
 
 using asyncio::StreamReader;
-using fuzz::Problem;
 using fuzz::Read;
 using fuzz::require;
 using fuzz::text_of;
@@ -326,20 +325,12 @@ public:
         std::string setting;
         words >> setting;
         const fuzz::Seed number = std::stoull(setting.substr(3));
-        try {
-            if (setting.starts_with("fed")) {
-                perform<Fed>(number, words);
-            } else {
-                perform<Connected>(number, words);
-            }
-        } catch (const Problem& problem) {
-            return problem.what();
+        if (setting.starts_with("fed")) {
+            perform<Fed>(number, words);
+        } else {
+            perform<Connected>(number, words);
         }
         return std::nullopt;
-    }
-
-    std::vector<std::string> smaller(const std::string& input) const override {
-        return fuzz::fewer_words(input);
     }
 
 private:

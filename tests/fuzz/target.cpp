@@ -76,9 +76,17 @@ void limit_time(int seconds) {
     setitimer(ITIMER_PROF, &limit, nullptr);
 }
 
+std::optional<std::string> problem_with(const Target& target, const std::string& input) {
+    try {
+        return target.check(input);
+    } catch (const Problem& problem) {
+        return problem.what();
+    }
+}
+
 Exit check(const Target& target, const std::string& input, int seconds) {
     limit_time(seconds);
-    const std::optional<std::string> problem = target.check(input);
+    const std::optional<std::string> problem = problem_with(target, input);
     limit_time(0);
     if (problem) {
         std::cout << *problem << '\n';
@@ -249,7 +257,7 @@ Options parse(int argc, char** argv) {
 
 Target::~Target() = default;
 
-std::vector<std::string> fewer_words(const std::string& input) {
+std::vector<std::string> Target::smaller(const std::string& input) const {
     std::istringstream stream(input);
     std::vector<std::string> words;
     for (std::string word; stream >> word;) {

@@ -40,11 +40,12 @@ public:
 
     // Returns the input of a seed, a line of text; always the same one.
     virtual std::string make(Seed seed) const = 0;
-    // Returns what is wrong, if anything is. It may also end the process, never come back, or leak:
-    // it runs in a process of its own.
+    // Returns or throws as a Problem what is wrong, if anything is. It may also end the process,
+    // never come back, or leak: it runs in a process of its own.
     virtual std::optional<std::string> check(const std::string& input) const = 0;
-    // Returns inputs with something left out, those that leave out most first.
-    virtual std::vector<std::string> smaller(const std::string& input) const = 0;
+    // Returns inputs with something left out, those that leave out most first. Without an override:
+    // words, but not the first.
+    virtual std::vector<std::string> smaller(const std::string& input) const;
 };
 
 // What is wrong with an input, for targets that look at it from deep inside.
@@ -56,9 +57,6 @@ inline void require(bool holds, const std::string& problem) {
         throw Problem(problem);
     }
 }
-
-// For `smaller`: an input of words with some left out, but not the first.
-std::vector<std::string> fewer_words(const std::string& input);
 
 // The main function of a fuzzer: checks inputs until one fails, which it makes as small as it can.
 //

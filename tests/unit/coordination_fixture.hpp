@@ -33,5 +33,16 @@ protected:
         }
     }
 
+    // Whether a day is not enough for it.
+    template <class T>
+    static asyncio::Coro<bool> waits_for_ever(asyncio::Coro<T> coro) {
+        try {
+            co_await asyncio::wait_for(std::move(coro), std::chrono::hours(24));
+        } catch (const asyncio::TimeoutError&) {
+            co_return true;
+        }
+        co_return false;
+    }
+
     static int cancelling() { return asyncio::current_task().cancelling(); }
 };

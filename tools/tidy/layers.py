@@ -20,6 +20,7 @@ LAYERS = [
     ("src/http/", "http"),
     ("src/ssl/", "ssl"),
     ("src/inspect/", "inspect"),
+    ("src/testing/", "test tools"),
     ("tools/cli/", "cli"),
     ("tests/unit/", "unit tests"),
     ("tests/inspect/", "unit tests"),
@@ -43,6 +44,7 @@ MAY_INCLUDE = {
     "http": {"base", "net", "api", "detail", "http api"},
     "ssl": {"base", "api", "detail", "ssl api"},
     "inspect": {"base", "core", "api", "detail"},
+    "test tools": {"net", "io", "api", "detail", "testing"},
     "cli": {"inspect", "api", "http api"},
     "unit tests": {name for _, name in LAYERS},
     "tests": {"api", "http api", "ssl api", "testing"},
@@ -57,7 +59,7 @@ BASICS = {f"include/asyncio/{name}.hpp"
 # Headers of the operating system are kept to these places; elsewhere nothing may assume
 # Linux. What GCC and clang bring along themselves is no such header.
 SYSTEM_ALLOWED = ("src/io/", "src/net/", "src/http/", "src/ssl/", "src/exec/", "src/inspect/",
-                  "tools/", "bench/", "tests/")
+                  "src/testing/", "tools/", "bench/", "tests/")
 COMPILER_HEADERS = {"cxxabi.h", "x86intrin.h"}
 
 # Other libraries' headers, and the only places that may include them.
