@@ -312,6 +312,20 @@ TEST_F(MemoryStreams, latency_delays_the_data_and_the_end) {
     EXPECT_EQ(sent("abc", {.latency = 2s}), "abc@2.0 end@2.0 ");
 }
 
+TEST_F(MemoryStreams, a_writer_hears_late_that_the_other_end_is_gone) {
+    run([&]() -> Coro<void> {
+        auto [client, server] = co_await memory_streams({.to_server = {.latency = 2s}});
+        client.writer.transport().pause_reading();
+        server.writer.close();
+        co_await server.writer.wait_closed();
+        client.writer.write("on its way");
+        EXPECT_FALSE(client.writer.is_closing());
+        co_await asyncio::sleep(2s);
+        client.writer.write("too late");
+        EXPECT_TRUE(client.writer.is_closing());
+    });
+}
+
 TEST_F(MemoryStreams, a_slow_wire_takes_its_time_for_each_piece) {
     EXPECT_EQ(sent("abcdef", {.read_max = 2, .latency = 1s, .bytes_per_second = 2}),
               "ab@2.0 cd@3.0 ef@4.0 end@4.0 ");
@@ -350,6 +364,29 @@ TEST_F(MemoryStreams, after_a_silent_cut_nothing_arrives_in_this_direction_and_a
         EXPECT_TRUE(co_await waits_for_ever(server.reader.read(9)));
         client.writer.close();
         server.writer.close();
+    });
+}
+
+TEST_F(MemoryStreams, the_end_is_silent_too) {
+    run([&]() -> Coro<void> {
+        auto [client, server] =
+            co_await memory_streams({.to_server = {.cut_after = 4, .cut = Cut::silence}});
+        client.writer.write("abcd");
+        client.writer.close();
+        EXPECT_EQ(co_await server.reader.read(9), "abcd");
+        EXPECT_TRUE(co_await waits_for_ever(server.reader.read(9)));
+        server.writer.close();
+    });
+}
+
+TEST_F(MemoryStreams, what_silence_has_swallowed_was_not_left_unread) {
+    run([&]() -> Coro<void> {
+        auto [client, server] =
+            co_await memory_streams({.to_server = {.cut_after = 0, .cut = Cut::silence}});
+        client.writer.write("swallowed");
+        server.writer.close();
+        EXPECT_EQ(co_await pieces(client.reader), "end ");
+        client.writer.close();
     });
 }
 
