@@ -9,9 +9,24 @@
 
 namespace fuzz {
 
-std::string text_of(std::string word) {
-    std::ranges::replace(word, 'n', '\n');
-    return word;
+namespace {
+
+std::string with_newlines(std::string text) {
+    std::ranges::replace(text, 'n', '\n');
+    return text;
+}
+
+}  // namespace
+
+std::string fed_by(const std::string& word) {
+    if (word.at(0) == '+') {
+        return with_newlines(word.substr(1));
+    }
+    std::string text(std::stoul(word.substr(1)), '\0');
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        text[i] = "abba\nbaab"[i * i % 9];
+    }
+    return text;
 }
 
 Read parse_read(const std::string& word) {
@@ -20,7 +35,7 @@ Read parse_read(const std::string& word) {
     if (read.kind == 'u') {
         std::istringstream texts(rest);
         for (std::string text; std::getline(texts, text, ',');) {
-            read.separators.push_back(text_of(text));
+            read.separators.push_back(with_newlines(text));
         }
     } else if (!rest.empty()) {
         read.size = std::stoul(rest);

@@ -24,8 +24,8 @@ struct Read {
 };
 // From a word such as "r5" or "uab,n".
 Read parse_read(const std::string& word);
-// The newlines of a word are written as `n`.
-std::string text_of(std::string word);
+// What a word such as "+abn" feeds, where `n` stands for a newline; or "*5000", so many bytes.
+std::string fed_by(const std::string& word);
 
 // Where a separator first ends in a text, and where the shortest that ends there begins.
 struct Found {

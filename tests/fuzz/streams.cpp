@@ -4,12 +4,13 @@
 // limit; or `mem`, for one over a connection in memory, with the seed of its faults. The others are
 // steps; in texts and separators, `n` stands for a newline:
 //
-//     +abn     that text arrives          e        the end of the stream
-//     x        an error; or an abort      .        the loop runs
+//     +abn     that text arrives          *5000    so many bytes arrive
+//     e        the end of the stream      x        an error; or an abort
 //     r        read()                     r5       read(5)
 //     i5       read_into() of 5 bytes     k5       readexactly(5)
 //     l        readline()                 uab,n    readuntil({"ab", "\n"})
-//     c        cancels the read           p, q     reading is paused, or resumed (mem)
+//     c        cancels the read           .        the loop runs
+//     p, q     reading is paused, or resumed (mem)
 #include <asyncio/asyncio.hpp>
 #include <asyncio/testing/memory_streams.hpp>
 #include <asyncio/testing/virtual_clock.hpp>
@@ -23,9 +24,9 @@
 namespace {
 
 using asyncio::StreamReader;
+using fuzz::fed_by;
 using fuzz::Read;
 using fuzz::require;
-using fuzz::text_of;
 
 // The loop, and the one task that may read.
 class Run {
@@ -106,9 +107,10 @@ public:
     void step(const std::string& word) {
         switch (word[0]) {
         case '+':
+        case '*':
             if (!model_.eof) {
-                model_.feed(text_of(word.substr(1)));
-                reader_.feed_data(text_of(word.substr(1)));
+                model_.feed(fed_by(word));
+                reader_.feed_data(fed_by(word));
             }
             break;
         case 'e':
@@ -177,9 +179,10 @@ public:
         auto& [client, server] = streams_;
         switch (word[0]) {
         case '+':
+        case '*':
             if (!ended_) {
-                text_ += text_of(word.substr(1));
-                client.writer.write(text_of(word.substr(1)));
+                text_ += fed_by(word);
+                client.writer.write(fed_by(word));
             }
             break;
         case 'e':
@@ -354,7 +357,8 @@ private:
         std::string word(1, kind);
         switch (kind) {
         case '+':
-            return word + text(1 + random.below(random.of(sizes)));
+            return random.one_in(20) ? "*" + std::to_string(random.below(30000))
+                                     : word + text(1 + random.below(random.of(text_sizes)));
         case 'r':
             return random.one_in(4) ? word : word + std::to_string(random.below(20));
         case 'i':
@@ -370,7 +374,8 @@ private:
         }
     }
 
-    static constexpr std::size_t sizes[]{1, 5, 5, 20, 100};
+    static constexpr std::size_t text_sizes[]{1, 5, 5, 20, 100};
+    static constexpr std::size_t sizes[]{1, 5, 5, 20, 100, 9000};
 };
 
 }  // namespace
