@@ -79,8 +79,7 @@ Coro<JointSocket> make_joint_socket() {
 Coro<ConnectedSockets> faulty_sockets(FaultyLink link) {
     JointSocket client = co_await make_joint_socket();
     JointSocket server = co_await make_joint_socket();
-    const ConnectedTransports inner =
-        co_await memory_transports(client.inner, server.inner, std::move(link));
+    const ConnectedTransports inner = co_await memory_transports(client.inner, server.inner, link);
     client.joint->other = inner.client;
     server.joint->other = inner.server;
     co_return ConnectedSockets{std::move(client.socket), std::move(server.socket)};

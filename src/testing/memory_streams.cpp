@@ -34,7 +34,7 @@ Coro<ConnectedStreams> memory_streams(FaultyLink link, std::size_t limit) {
     };
     const auto client = make();
     const auto server = make();
-    co_await memory_transports(client, server, std::move(link));
+    co_await memory_transports(client, server, link);
     co_return ConnectedStreams{client->streams(), server->streams()};
 }
 

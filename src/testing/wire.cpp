@@ -64,7 +64,8 @@ void Wire::take(std::string_view data) {
             packets_.push_back({size, was_cut_ ? never : arrival(size)});
         }
         data.remove_prefix(size);
-        if (faults_.cut_after && !was_cut_ && (to_cut_ -= size) == 0) {
+        to_cut_ -= was_cut_ ? 0 : size;
+        if (to_cut_ == 0 && !was_cut_) {
             cut();
         }
     }

@@ -357,7 +357,7 @@ private:
         std::string word(1, kind);
         switch (kind) {
         case '+':
-            return random.one_in(20) ? "*" + std::to_string(random.below(30000))
+            return random.one_in(20) ? "*" + std::to_string(random.below(8000))
                                      : word + text(1 + random.below(random.of(text_sizes)));
         case 'r':
             return random.one_in(4) ? word : word + std::to_string(random.below(20));
