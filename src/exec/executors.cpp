@@ -5,7 +5,7 @@
 #include <asyncio/threads.hpp>
 #include <asyncio/wait.hpp>
 
-#include "base/thread.hpp"
+#include "io/thread.hpp"
 
 #include <thread>
 

@@ -4,7 +4,7 @@
 
 #include <asyncio/log.hpp>
 
-#include "base/thread.hpp"
+#include "io/thread.hpp"
 
 #include <sched.h>
 

@@ -5,8 +5,8 @@
 #include <asyncio/log.hpp>
 #include <asyncio/task.hpp>
 
-#include "base/thread.hpp"
 #include "io/system_call.hpp"
+#include "io/thread.hpp"
 
 #include <fcntl.h>
 #include <sys/syscall.h>
