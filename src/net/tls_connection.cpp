@@ -128,6 +128,7 @@ void TlsConnection::read_all() {
         if (got.ended && phase_ == Phase::wrapped) {
             tell_or_fail("Fatal error: protocol.eof_received() call failed.",
                          [this] { protocol_->eof_received(); });
+            complete_ = lower_->get_write_buffer_size() == 0;
             start_shutdown();
         }
     }
@@ -316,7 +317,7 @@ void TlsConnection::connection_lost(const std::exception_ptr& error) {
     deadline_.cancel();
     CompositeNode::unlink();
     phase_ = Phase::lost;
-    if (error_ == nullptr) {
+    if (error_ == nullptr && !complete_) {
         error_ = error;
     }
     leave_server();

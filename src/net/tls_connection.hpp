@@ -135,6 +135,9 @@ private:
     bool told_;
     bool paused_ = false;
     bool eof_ = false;  // the transport below has reached the end
+    // The peer has said good-bye, and all that it was sent is under way: only our own good-bye can
+    // be lost, for which no peer has to wait (RFC 8446, 6.1).
+    bool complete_ = false;
     bool sending_ = false;
     bool pause_due_ = false;  // the protocol above is to be asked to pause
     DroppedWrites dropped_;

@@ -239,6 +239,26 @@ TEST_F(TlsStreams, an_end_without_good_bye_is_an_error_after_what_was_received) 
     });
 }
 
+TEST_F(TlsStreams, a_peer_that_says_good_bye_and_is_gone_loses_nothing) {
+    run([&]() -> Coro<void> {
+        auto [near, far] = asyncio::socketpair();
+        const int cut = ::dup(far.fileno());
+        auto accepting = asyncio::create_task(over(std::move(far), server_context(), true));
+        StreamPair client = co_await over(std::move(near), client_context(), false);
+        StreamPair server = co_await accepting;
+        client.writer.transport().pause_reading();
+        server.writer.write("all of it");
+        server.writer.close();
+        co_await socket_tests::turns();
+        ::shutdown(cut, SHUT_RDWR);  // as nginx does, so that our good-bye meets a broken pipe
+        ::close(cut);
+        client.writer.transport().resume_reading();
+        EXPECT_EQ(co_await client.reader.read(), "all of it");
+        EXPECT_EQ(co_await outcome(client.writer.wait_closed()), "none");
+        co_await outcome(server.writer.wait_closed());
+    });
+}
+
 TEST_F(TlsStreams, S291_a_peer_that_does_not_say_good_bye_is_not_waited_for_for_ever) {
     run([&]() -> Coro<void> {
         auto [near, far] = asyncio::socketpair();
@@ -371,6 +391,49 @@ TEST_F(TlsStreams, cancelling_at_any_step_leaves_nothing_behind) {
     // The server's handlers see resets.
     std::erase_if(reports, [](const asyncio::ErrorContext& report) {
         return report.message == "Unhandled exception in client_connected_cb";
+    });
+}
+
+TEST_F(TlsStreams, cancelling_either_end_of_an_upgrade_at_any_step_leaves_nothing_behind) {
+    // A whole life: plain at first, then in TLS, then the end.
+    const auto life = [](Socket socket, std::shared_ptr<const asyncio::SSLContext> ssl,
+                         asyncio::StartTlsOptions options) -> Coro<void> {
+        auto [reader, writer] = co_await asyncio::open_connection(std::move(socket));
+        writer.write("plain\n");
+        co_await writer.drain();
+        co_await reader.readline();
+        co_await writer.start_tls(std::move(ssl), std::move(options));
+        writer.write("secret\n");
+        co_await reader.readline();
+        writer.close();
+        co_await writer.wait_closed();
+    };
+    run([&]() -> Coro<void> {
+        const std::size_t watched = socket_tests::watched();
+        for (const std::size_t victim : {0U, 1U}) {
+            int steps = 0;
+            for (bool finished = false; !finished; ++steps) {
+                auto [near, far] = asyncio::socketpair();
+                asyncio::StartTlsOptions as_client;
+                as_client.server_hostname = "localhost";
+                asyncio::StartTlsOptions as_server;
+                as_server.server_side = true;
+                std::vector<asyncio::Task<void>> ends;
+                ends.push_back(
+                    asyncio::create_task(life, std::move(near), client_context(), as_client));
+                ends.push_back(
+                    asyncio::create_task(life, std::move(far), server_context(), as_server));
+                co_await socket_tests::turns(steps);
+                finished = !ends[victim].cancel();
+                co_await outcome(ends[victim]);
+                co_await outcome(ends[1 - victim]);  // ends, too, in whichever way
+                for (int i = 0; i < 1000 && socket_tests::watched() != watched; ++i) {
+                    co_await asyncio::sleep(0);
+                }
+                EXPECT_EQ(socket_tests::watched(), watched) << "cancelled after " << steps;
+            }
+            EXPECT_GT(steps, 8);
+        }
     });
 }
 
