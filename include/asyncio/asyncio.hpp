@@ -21,9 +21,11 @@
 #include <asyncio/log.hpp>
 #include <asyncio/names.hpp>
 #include <asyncio/outcome.hpp>
+#include <asyncio/pipes.hpp>
 #include <asyncio/protocols.hpp>
 #include <asyncio/queues.hpp>
 #include <asyncio/runners.hpp>
+#include <asyncio/sendfile.hpp>
 #include <asyncio/servers.hpp>
 #include <asyncio/shield.hpp>
 #include <asyncio/signals.hpp>

@@ -50,9 +50,9 @@ struct StreamOptions {
 };
 
 /// What `create_connection` gives: `auto [transport, protocol] = co_await ...`.
-template <class P>
+template <class P, class T = Transport>
 struct Connection {
-    std::shared_ptr<Transport> transport;
+    std::shared_ptr<T> transport;
     std::shared_ptr<P> protocol;
 };
 
@@ -72,12 +72,12 @@ template <class F>
 using ProtocolOf = typename std::invoke_result_t<F&>::element_type;
 
 // Remembers the protocol that the factory made, with its own type.
-template <class F, class Connect>
-Coro<Connection<ProtocolOf<F>>> typed_connection(F factory, Connect connect) {
-    static_assert(std::derived_from<ProtocolOf<F>, Protocol>,
+template <class Base = Protocol, class T = Transport, class F, class Connect>
+Coro<Connection<ProtocolOf<F>, T>> typed_connection(F factory, Connect connect) {
+    static_assert(std::derived_from<ProtocolOf<F>, Base>,
                   "a protocol factory returns a std::shared_ptr of a class derived from "
-                  "asyncio::Protocol");
-    Connection<ProtocolOf<F>> connection;
+                  "asyncio::Protocol, for a program from asyncio::SubprocessProtocol");
+    Connection<ProtocolOf<F>, T> connection;
     connection.transport = co_await connect([&] { return connection.protocol = factory(); });
     co_return connection;
 }

@@ -125,6 +125,13 @@ private:
     std::size_t consumed_;
 };
 
+/// The kernel cannot send the file, and `sendfile` may not send it otherwise.
+class ASYNCIO_API SendfileNotAvailableError : public RuntimeError {
+public:
+    using RuntimeError::RuntimeError;
+    ~SendfileNotAvailableError() override;
+};
+
 /// Nothing is left that could wake the program: raised on a virtual clock instead of blocking for
 /// ever; the text lists what every task waits for.
 class ASYNCIO_API DeadlockError : public RuntimeError {

@@ -14,6 +14,7 @@ namespace asyncio::inline v0 {
 
 class BufferedProtocol;
 class DatagramTransport;
+class SubprocessTransport;
 class Transport;
 
 /// What all protocols are told. Derive from one of the kinds below.
@@ -91,6 +92,26 @@ public:
     /// A datagram could not be sent, an earlier one was refused, or receiving failed; the transport
     /// goes on.
     virtual void error_received(const std::system_error& /*error*/) {}
+};
+
+/// For a program: `connection_made`; of each pipe `pipe_data_received` any number of times and then
+/// `pipe_connection_lost`; `process_exited` before, between or after these; and at last
+/// `connection_lost`, when the program has ended and all pipes are lost. What a method throws is
+/// reported and changes nothing. `pause_writing` and `resume_writing` are those of its standard
+/// input. Source: S300.
+class ASYNCIO_API SubprocessProtocol : public BaseProtocol {
+public:
+    ~SubprocessProtocol() override;
+
+    // NOLINTNEXTLINE(performance-unnecessary-value-param)
+    virtual void connection_made(std::shared_ptr<SubprocessTransport> /*transport*/) {}
+    /// The program wrote to its standard stream `fd`, 1 or 2; the view is valid during the call.
+    virtual void pipe_data_received(int /*fd*/, std::string_view /*data*/) {}
+    /// The pipe to its standard stream `fd` has ended: null at its end or after `close`, else the
+    /// error.
+    virtual void pipe_connection_lost(int /*fd*/, const std::exception_ptr& /*error*/) {}
+    /// The program has ended; `get_returncode()` tells how.
+    virtual void process_exited() {}
 };
 
 }  // namespace asyncio::inline v0

@@ -1,6 +1,7 @@
 // Programs: starting them, talking with them through pipes, waiting for their end.
 #pragma once
 
+#include <asyncio/connections.hpp>
 #include <asyncio/streams.hpp>
 
 #include <cstdint>
@@ -13,6 +14,7 @@ namespace asyncio::inline v0 {
 namespace detail {
 
 class ProcessState;
+class Program;
 class Stdio;
 
 }  // namespace detail
@@ -29,7 +31,7 @@ public:
         : kind_(Kind::descriptor), fd_(fd) {}
 
 private:
-    friend class detail::ProcessState;
+    friend class detail::Program;
     friend struct Redirections;
     enum class Kind : std::uint8_t { inherited, descriptor, pipe, null_device, standard_output };
     constexpr explicit Redirection(Kind kind) noexcept : kind_(kind) {}
@@ -133,5 +135,41 @@ ASYNCIO_API Coro<Process> create_subprocess_exec(std::vector<std::string> argume
                                                  ProcessOptions options = {});
 /// Has a shell run a command line: never one with somebody else's text in it.
 ASYNCIO_API Coro<Process> create_subprocess_shell(std::string command, ProcessOptions options = {});
+
+namespace detail {
+
+using SubprocessFactory = std::function<std::shared_ptr<SubprocessProtocol>()>;
+
+ASYNCIO_API Coro<std::shared_ptr<SubprocessTransport>> start_subprocess(
+    SubprocessFactory factory, std::vector<std::string> arguments, ProcessOptions options);
+
+inline ProcessOptions all_pipes() {
+    return {.stdin = subprocess::PIPE, .stdout = subprocess::PIPE, .stderr = subprocess::PIPE};
+}
+
+}  // namespace detail
+
+/// The level below: starts a program and tells a protocol of it, which `factory()` makes. Without
+/// options there are pipes to all its standard streams; the option `limit` has no meaning.
+///
+/// Raises, and costs: as create_subprocess_exec. Cancel safety: kills the program, and waits for
+/// its end. Source: S298, S300, CPython's base_events.subprocess_exec.
+template <std::invocable F>
+Coro<Connection<detail::ProtocolOf<F>, SubprocessTransport>> subprocess_exec(
+    F factory, std::vector<std::string> arguments, ProcessOptions options = detail::all_pipes()) {
+    return detail::typed_connection<SubprocessProtocol, SubprocessTransport>(
+        std::move(factory),
+        [arguments = std::move(arguments), options = std::move(options)](auto make) mutable {
+            return detail::start_subprocess(std::move(make), std::move(arguments),
+                                            std::move(options));
+        });
+}
+/// Has a shell run a command line: never one with somebody else's text in it.
+template <std::invocable F>
+Coro<Connection<detail::ProtocolOf<F>, SubprocessTransport>> subprocess_shell(
+    F factory, std::string command, ProcessOptions options = detail::all_pipes()) {
+    return subprocess_exec(std::move(factory), {"/bin/sh", "-c", std::move(command)},
+                           std::move(options));
+}
 
 }  // namespace asyncio::inline v0

@@ -27,6 +27,8 @@ inline constexpr ExtraInfo<Address> peername{"peername"};
 inline constexpr ExtraInfo<Address> sockname{"sockname"};
 /// The file descriptor, to ask for options or to set them. Not to be closed, read or written.
 inline constexpr ExtraInfo<int> socket{"socket"};
+/// The same of a pipe.
+inline constexpr ExtraInfo<int> pipe{"pipe"};
 /// What TLS knows of the peer and the connection; valid as long as the transport.
 inline constexpr ExtraInfo<const SSLObject*> ssl_object{"ssl_object"};
 
@@ -148,6 +150,27 @@ public:
     virtual void set_protocol(std::shared_ptr<DatagramProtocol> protocol) = 0;
     /// Null once the connection was lost.
     virtual const std::shared_ptr<DatagramProtocol>& get_protocol() const noexcept = 0;
+};
+
+/// A program that runs, and the pipes to it. `close` closes the pipes and kills it; `abort` drops
+/// what waits to be written to it, too. Python: SubprocessTransport.
+class ASYNCIO_API SubprocessTransport : public BaseTransport {
+public:
+    ~SubprocessTransport() override;
+
+    virtual int get_pid() const noexcept = 0;
+    /// The exit code, or minus the number of the signal that ended it; nothing while it runs.
+    virtual const std::optional<int>& get_returncode() const noexcept = 0;
+    /// The transport of the pipe to its standard stream 0, 1 or 2; null if that is no pipe.
+    virtual std::shared_ptr<Transport> get_pipe_transport(int fd) const noexcept = 0;
+
+    /// Raises: ProcessLookupError, a std::system_error of ESRCH, once it has ended. Never reaches
+    /// another process. Source: S297.
+    virtual void send_signal(int number) = 0;
+    /// SIGTERM.
+    void terminate();
+    /// SIGKILL.
+    void kill();
 };
 
 }  // namespace asyncio::inline v0

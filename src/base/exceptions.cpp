@@ -25,6 +25,7 @@ QueueEmpty::~QueueEmpty() = default;
 QueueFull::~QueueFull() = default;
 QueueShutDown::~QueueShutDown() = default;
 LimitOverrunError::~LimitOverrunError() = default;
+SendfileNotAvailableError::~SendfileNotAvailableError() = default;
 DeadlockError::~DeadlockError() = default;
 IncompleteReadError::~IncompleteReadError() = default;
 LoopBreak::~LoopBreak() = default;

@@ -39,7 +39,7 @@ private:
     static constexpr std::size_t header_size = 8;
     static constexpr int asks_after_miss = 8;
 
-    void drop_unsent() noexcept override;
+    void drop_unsent(const std::exception_ptr&) noexcept override;
     void on_readable();
     void on_writable();
 

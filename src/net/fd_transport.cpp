@@ -4,8 +4,9 @@
 #include "io/system_call.hpp"
 #include "net/broken_pipe.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,9 +22,9 @@ namespace {
 // Pieces of one system call; the kernel allows 1,024, and more than this saves nothing.
 constexpr std::size_t pieces_max = 64;
 
-bool is_socket(int fd) noexcept {
+mode_t file_type(int fd) noexcept {
     struct stat status{};
-    return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+    return ::fstat(fd, &status) == 0 ? status.st_mode & S_IFMT : 0;
 }
 
 std::size_t total_size(std::span<const iovec> pieces) noexcept {
@@ -44,7 +45,7 @@ FdTransport::FdTransport(EventLoop& loop, Socket socket, Kind kind, Address peer
                         static_cast<Act>(kind == Kind::write_pipe ? &FdTransport::on_hang_up
                                                                   : &FdTransport::on_readable),
                         static_cast<Act>(&FdTransport::on_writable)),
-      kind_(kind), is_socket_(kind == Kind::socket || is_socket(fileno())),
+      kind_(kind), file_type_(kind == Kind::socket ? S_IFSOCK : file_type(fileno())),
       server_(std::move(server)) {}
 
 void FdTransport::begin(Future<void> connected) {
@@ -58,13 +59,13 @@ void FdTransport::begin(Future<void> connected) {
 
 ssize_t FdTransport::receive_now(std::span<std::byte> room) noexcept {
     return uninterrupted([&] {
-        return is_socket_ ? ::recv(fileno(), room.data(), room.size(), 0)
+        return is_socket() ? ::recv(fileno(), room.data(), room.size(), 0)
                           : ::read(fileno(), room.data(), room.size());
     });
 }
 
 ssize_t FdTransport::send_now(std::span<const iovec> pieces) noexcept {
-    if (!is_socket_) {
+    if (!is_socket()) {
         const NoBrokenPipeSignal quiet;
         return uninterrupted(
             [&] { return ::writev(fileno(), pieces.data(), static_cast<int>(pieces.size())); });
@@ -122,7 +123,11 @@ void FdTransport::on_eof() {
 }
 
 void FdTransport::on_hang_up() {
-    if (buffer_.empty()) {
+    // Also told of what the other end of a socket sends, which is not for us to read.
+    pollfd end{fileno(), POLLRDHUP, 0};
+    if (::poll(&end, 1, 0) == 0) {
+        stop_reading();
+    } else if (buffer_.empty()) {
         close();
     } else {
         errno = EPIPE;
@@ -138,6 +143,9 @@ bool FdTransport::may_write() {
     }
     if (eof_written_) {
         throw RuntimeError("Cannot call write() after write_eof()");
+    }
+    if (file_ != nullptr) {
+        throw RuntimeError("unable to write; sendfile is in progress");
     }
     if (!lost_) [[likely]] {
         return true;
@@ -203,6 +211,10 @@ void FdTransport::writelines(std::span<const std::string_view> pieces) {
 }
 
 void FdTransport::on_writable() {
+    if (buffer_.empty()) {
+        on_file_turn();
+        return;
+    }
     std::array<iovec, pieces_max> pieces;
     const ssize_t sent = send_now({pieces.data(), buffer_.describe(pieces)});
     if (sent < 0) {
@@ -213,6 +225,36 @@ void FdTransport::on_writable() {
     }
     buffer_.consume(static_cast<std::size_t>(sent));
     if (all_is_sent() && eof_written_) {
+        shut_down_writing();
+    }
+}
+
+void FdTransport::begin_file(FilePart& part, Future<int> sent) {
+    may_write();
+    file_ = &part;
+    file_sent_ = std::move(sent);
+    start_writing();
+}
+
+void FdTransport::on_file_turn() {
+    const bool wanted = !file_sent_.done();  // else whoever waited was cancelled
+    const int error = wanted ? file_->send_some(fileno()) : ECANCELED;
+    if (!would_block(error)) {
+        end_file();
+        if (wanted) {
+            file_sent_.set_result(error);
+        }
+    }
+}
+
+void FdTransport::end_file() noexcept {
+    if (std::exchange(file_, nullptr) == nullptr || !buffer_.empty() || loop_.is_closed()) {
+        return;
+    }
+    stop_writing();
+    if (closing_) {
+        lose(nullptr);
+    } else if (eof_written_) {
         shut_down_writing();
     }
 }
@@ -229,7 +271,7 @@ void FdTransport::write_eof() {
         return;
     }
     eof_written_ = true;
-    if (buffer_.empty()) {
+    if (!has_unsent()) {
         shut_down_writing();
     }
 }
@@ -244,6 +286,30 @@ void FdTransport::fail_errno(const char* message) {
          message);
 }
 
+void FdTransport::drop_unsent(const std::exception_ptr& error) noexcept {
+    buffer_.clear();
+    if (std::exchange(file_, nullptr) != nullptr && !file_sent_.done() && !loop_.is_closed()) {
+        file_sent_.set_exception(error != nullptr
+                                     ? error
+                                     : std::make_exception_ptr(std::system_error(
+                                           std::make_error_code(std::errc::connection_aborted),
+                                           "the connection was closed while a file was sent")));
+    }
+}
+
+void FdTransport::disconnect() noexcept {
+    if (block_at_the_end_) {
+        // Other programs at the same terminal expect that.
+        ::fcntl(fileno(), F_SETFL, ::fcntl(fileno(), F_GETFL) & ~O_NONBLOCK);
+    }
+    SelectorTransport::disconnect();
+}
+
+// A terminal that is written to can be read as long as somebody types: that is no end.
+bool FdTransport::can_be_read() const noexcept {
+    return kind_ != Kind::write_pipe || !S_ISCHR(file_type_);
+}
+
 void FdTransport::released() noexcept {
     if (const auto server = std::move(server_); server != nullptr) {
         server->detach(*this);
@@ -251,7 +317,10 @@ void FdTransport::released() noexcept {
 }
 
 std::any FdTransport::extra(std::string_view name) const {
-    return kind_ == Kind::socket ? SelectorTransport::extra(name) : std::any();
+    if (kind_ == Kind::socket) {
+        return SelectorTransport::extra(name);
+    }
+    return name == extra_info::pipe.name && fileno() >= 0 ? std::any(fileno()) : std::any();
 }
 
 }  // namespace detail

@@ -88,7 +88,7 @@ void SelectorTransport<Interface, Slot>::resume_reading() {
 
 template <class Interface, class Slot>
 void SelectorTransport<Interface, Slot>::start_reading() {
-    if (reading_) {
+    if (reading_ || !can_be_read()) {
         return;
     }
     tell_or_fail("Cannot wait for what the peer sends", [this] {
@@ -114,14 +114,18 @@ void SelectorTransport<Interface, Slot>::read_again() {
 // ---- writing
 
 template <class Interface, class Slot>
+bool SelectorTransport<Interface, Slot>::start_writing() {
+    return writing_ || tell_or_fail("Cannot wait until the peer takes more", [this] {
+               watch(IoDirection::write);
+               writing_ = true;
+           });
+}
+
+template <class Interface, class Slot>
 void SelectorTransport<Interface, Slot>::wait_until_writable() {
-    if (!writing_ && !tell_or_fail("Cannot wait until the peer takes more", [this] {
-            watch(IoDirection::write);
-            writing_ = true;
-        })) {
-        return;
+    if (start_writing()) {
+        flow_.grown(this->get_write_buffer_size(), *protocol_, *this, loop_);
     }
-    flow_.grown(this->get_write_buffer_size(), *protocol_, *this, loop_);
 }
 
 template <class Interface, class Slot>
@@ -129,7 +133,7 @@ bool SelectorTransport<Interface, Slot>::all_is_sent() {
     const std::shared_ptr<SelectorTransport> alive = self_;
     // Which may make the protocol write more.
     flow_.shrunk(this->get_write_buffer_size(), *protocol_, *this, loop_);
-    if (this->get_write_buffer_size() != 0 || lost_) {
+    if (has_unsent() || lost_) {
         return false;
     }
     stop_writing();
@@ -172,7 +176,7 @@ void SelectorTransport<Interface, Slot>::close() {
     }
     closing_ = true;
     stop_reading();
-    if (this->get_write_buffer_size() == 0) {
+    if (!has_unsent()) {
         lose(nullptr);
     }
 }
@@ -183,8 +187,8 @@ void SelectorTransport<Interface, Slot>::force_close(std::exception_ptr error) {
         return;
     }
     stop_writing();
-    drop_unsent();
     closing_ = true;
+    drop_unsent(error);
     stop_reading();
     lose(std::move(error));
 }
@@ -232,7 +236,7 @@ void SelectorTransport<Interface, Slot>::detach() noexcept {
     }
     closing_ = true;
     lost_ = true;
-    drop_unsent();
+    drop_unsent(nullptr);
     release();
 }
 

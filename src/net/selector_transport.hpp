@@ -59,14 +59,20 @@ protected:
 
     std::any extra(std::string_view name) const override;
 
+    // Closes the descriptor.
+    virtual void disconnect() noexcept;
     void stop_reading() noexcept;
     // Tries once more in the next iteration, without asking the poller.
     void read_again();
+    bool start_writing();
+    void stop_writing() noexcept;
     // After something was put aside to be sent.
     void wait_until_writable();
     // After some of that was sent: true if nothing is left, and the transport stays open.
     bool all_is_sent();
 
+    // Has `connection_lost` called in the next iteration.
+    void lose(std::exception_ptr error);
     // For errors of the peer and of the protocol: the connection ends with it.
     void fail(std::exception_ptr error, const char* message);
     template <class Call>
@@ -97,10 +103,12 @@ private:
     // What the poller and the kernel do.
     virtual void watch(IoDirection direction);
     virtual void unwatch(IoDirection direction) noexcept;
-    virtual void disconnect() noexcept;
 
-    // Forgets what waits to be sent.
-    virtual void drop_unsent() noexcept = 0;
+    // Whether it says anything that the descriptor can be read.
+    virtual bool can_be_read() const noexcept { return true; }
+    virtual bool has_unsent() const noexcept { return this->get_write_buffer_size() != 0; }
+    // Forgets what waits to be sent, because of an error or null.
+    virtual void drop_unsent(const std::exception_ptr& error) noexcept = 0;
     // The last that happens.
     virtual void released() noexcept {}
     void detach() noexcept override;
@@ -110,9 +118,7 @@ private:
     }
     void connection_made(const Future<void>& connected);
     void start_reading();
-    void stop_writing() noexcept;
     void force_close(std::exception_ptr error);
-    void lose(std::exception_ptr error);
     void connection_lost(const std::exception_ptr& error);
     void release() noexcept;
 

@@ -72,6 +72,16 @@ struct ReaderState {
     ReadRoom* room = nullptr;
 };
 
+// What a stream's last reading handle closes where there is no writer.
+struct ReaderEnd {
+    explicit ReaderEnd(std::shared_ptr<StreamProtocol> protocol_) noexcept
+        : protocol(std::move(protocol_)) {}
+    ReaderEnd(const ReaderEnd&) = delete;
+    ReaderEnd& operator=(const ReaderEnd&) = delete;
+    ~ReaderEnd();
+    std::shared_ptr<StreamProtocol> protocol;
+};
+
 // What a stream's last writing handle closes.
 struct WriterEnd {
     explicit WriterEnd(std::shared_ptr<StreamProtocol> protocol_) noexcept
@@ -97,6 +107,8 @@ public:
 
     StreamPair streams() { return {reader(), writer()}; }
     StreamReader reader();
+    // The only one, with which the connection ends.
+    StreamReader closing_reader();
     StreamWriter writer();
     Transport& transport() const noexcept { return *transport_; }
 

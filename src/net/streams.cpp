@@ -331,6 +331,11 @@ StreamReader StreamProtocol::reader() {
     return StreamAccess::reader(std::shared_ptr<ReaderState>(shared_from_this(), &reader_));
 }
 
+StreamReader StreamProtocol::closing_reader() {
+    return StreamAccess::reader(std::shared_ptr<ReaderState>(
+        std::make_shared<ReaderEnd>(shared_from_this()), &reader_));
+}
+
 StreamWriter StreamProtocol::writer() {
     return StreamAccess::writer(std::make_shared<WriterEnd>(shared_from_this()));
 }
@@ -419,22 +424,32 @@ Coro<void> StreamProtocol::start_tls(std::shared_ptr<StreamProtocol> self,
     self->reader_.transport = self->transport_;
 }
 
-WriterEnd::~WriterEnd() {
-    Transport& transport = protocol->transport();
+namespace {
+
+// Closes what nobody has a handle of any more.
+void close_unattended(Transport& transport, const char* warning) noexcept {
     if (transport.is_closing()) {
         return;
     }
     try {
         if (const EventLoop* const loop = get_running_loop_or_null();
-            loop != nullptr && loop->get_debug()) {
-            log(LogLevel::warning,
-                "ResourceWarning: a StreamWriter was not closed: call close(), and wait_closed() "
-                "to hear whether everything was sent");
+            warning != nullptr && loop != nullptr && loop->get_debug()) {
+            log(LogLevel::warning, warning);
         }
         transport.close();
     } catch (...) {
-        log(LogLevel::error, "out of memory while a StreamWriter was closed");
+        log(LogLevel::error, "out of memory while a stream was closed");
     }
+}
+
+}  // namespace
+
+ReaderEnd::~ReaderEnd() { close_unattended(protocol->transport(), nullptr); }
+
+WriterEnd::~WriterEnd() {
+    close_unattended(protocol->transport(),
+                     "ResourceWarning: a StreamWriter was not closed: call close(), and "
+                     "wait_closed() to hear whether everything was sent");
 }
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include "net/receive_buffer.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <memory>
 
@@ -20,11 +21,16 @@ BaseProtocol::~BaseProtocol() = default;
 Protocol::~Protocol() = default;
 BufferedProtocol::~BufferedProtocol() = default;
 DatagramProtocol::~DatagramProtocol() = default;
+SubprocessProtocol::~SubprocessProtocol() = default;
 BaseTransport::~BaseTransport() = default;
 Transport::~Transport() = default;
 DatagramTransport::~DatagramTransport() = default;
+SubprocessTransport::~SubprocessTransport() = default;
 
 std::any BaseTransport::extra(std::string_view /*name*/) const { return {}; }
+
+void SubprocessTransport::terminate() { send_signal(SIGTERM); }
+void SubprocessTransport::kill() { send_signal(SIGKILL); }
 
 void BufferedProtocol::data_received(std::string_view data) {
     while (!data.empty()) {
