@@ -20,7 +20,7 @@ enum class PipeUse : std::uint8_t { read, write };
 class ASYNCIO_API PipeEnd {
 public:
     /// Takes the descriptor over.
-    PipeEnd(int fd) noexcept;  // NOLINT(google-explicit-constructor)
+    PipeEnd(int fd) noexcept;        // NOLINT(google-explicit-constructor)
     PipeEnd(Socket socket) noexcept  // NOLINT(google-explicit-constructor)
         : owner_(std::move(socket)) {}
     /// Another descriptor of a file, such as `stdin`, which stays open: let nobody read it or write
@@ -49,10 +49,11 @@ Coro<Connection<ProtocolOf<F>>> typed_pipe(F factory, PipeEnd end, PipeUse use) 
 // What holds for all of these:
 //
 // While the transport is open, the descriptor does not block, nor do others of the same open file,
-// perhaps of other programs at the same terminal; if it blocked before, it does so again at the end.
+// perhaps of other programs at the same terminal; if it blocked before, it does so again at the
+// end.
 //
-// Raises: ValueError for a regular file or a directory, which a loop cannot wait for: read them with
-// asyncio::fs. A device that cannot be waited for, such as /dev/null, is lost with EPERM.
+// Raises: ValueError for a regular file or a directory, which a loop cannot wait for: read them
+// with asyncio::fs. A device that cannot be waited for, such as /dev/null, is lost with EPERM.
 //
 // Cancel safety: nothing stays open. Thread safety: loop thread only. Source: CPython's
 // unix_events._UnixReadPipeTransport and _UnixWritePipeTransport.
@@ -70,8 +71,8 @@ Coro<Connection<detail::ProtocolOf<F>>> connect_write_pipe(F factory, PipeEnd en
     return detail::typed_pipe(std::move(factory), std::move(end), detail::PipeUse::write);
 }
 
-/// A stream that reads from a pipe: `co_await open_read_pipe(stdin)`. When its last handle goes, the
-/// pipe is closed. Raises also: ValueError for a limit of 0.
+/// A stream that reads from a pipe: `co_await open_read_pipe(stdin)`. When its last handle goes,
+/// the pipe is closed. Raises also: ValueError for a limit of 0.
 ASYNCIO_API Coro<StreamReader> open_read_pipe(PipeEnd end,
                                               std::size_t limit = default_stream_limit);
 /// A stream that writes to a pipe: `co_await open_write_pipe(stdout)`.

@@ -38,9 +38,9 @@ struct SendfileOptions {
 ASYNCIO_API Coro<std::uint64_t> sock_sendfile(FileDescriptorLike socket, FileDescriptorLike file,
                                               SendfileOptions options = {});
 
-/// Sends a file after what was written before. Meanwhile reading is paused, and nobody may write: to
-/// a plain socket that raises RuntimeError. A `close` waits for the end of the file. Raises also:
-/// RuntimeError if the transport is closing.
+/// Sends a file after what was written before. Meanwhile reading is paused, and nobody may write:
+/// to a plain socket that raises RuntimeError. A `close` waits for the end of the file. Raises
+/// also: RuntimeError if the transport is closing.
 ASYNCIO_API Coro<std::uint64_t> sendfile(std::shared_ptr<Transport> transport,
                                          FileDescriptorLike file, SendfileOptions options = {});
 ASYNCIO_API Coro<std::uint64_t> sendfile(StreamWriter writer, FileDescriptorLike file,

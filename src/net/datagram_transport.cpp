@@ -107,7 +107,7 @@ void FdDatagramTransport::on_writable() {
     all_is_sent();
 }
 
-void FdDatagramTransport::drop_unsent() noexcept {
+void FdDatagramTransport::drop_unsent(const std::exception_ptr&) noexcept {
     unsent_.clear();
     unsent_size_ = 0;
 }

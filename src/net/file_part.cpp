@@ -65,8 +65,8 @@ Coro<std::string> FilePart::read_some() const {
     co_return co_await to_thread([file = std::move(file), size = next_size(),
                                   offset = static_cast<off_t>(offset_ + sent_)] {
         std::string piece(size, '\0');
-        const ssize_t count = uninterrupted(
-            [&] { return ::pread(file->get(), piece.data(), piece.size(), offset); });
+        const ssize_t count =
+            uninterrupted([&] { return ::pread(file->get(), piece.data(), piece.size(), offset); });
         if (count < 0) {
             throw_errno("cannot read the file to be sent");
         }

@@ -47,8 +47,8 @@ bool stop_blocking(int fd) {
 std::shared_ptr<FdTransport> begin_pipe(EventLoop& loop, Socket end, FdTransport::Kind kind,
                                         std::shared_ptr<Protocol> protocol,
                                         Future<void> connected) {
-    auto transport = std::make_shared<FdTransport>(loop, std::move(end), kind, Address(),
-                                                   std::move(protocol));
+    auto transport =
+        std::make_shared<FdTransport>(loop, std::move(end), kind, Address(), std::move(protocol));
     transport->begin(std::move(connected));
     return transport;
 }
@@ -60,10 +60,10 @@ Coro<std::shared_ptr<Transport>> connect_pipe(ProtocolFactory factory, PipeEnd e
     std::shared_ptr<Protocol> protocol = factory();
     const bool blocked = stop_blocking(owner.fileno());
     const Future<void> connected = loop.create_future<void>();
-    const auto transport = begin_pipe(
-        loop, std::move(owner),
-        use == PipeUse::read ? FdTransport::Kind::read_pipe : FdTransport::Kind::write_pipe,
-        std::move(protocol), connected);
+    const auto transport = begin_pipe(loop, std::move(owner),
+                                      use == PipeUse::read ? FdTransport::Kind::read_pipe
+                                                           : FdTransport::Kind::write_pipe,
+                                      std::move(protocol), connected);
     if (blocked) {
         transport->block_at_the_end();
     }
@@ -88,8 +88,7 @@ Coro<StreamReader> open_read_pipe(PipeEnd end, std::size_t limit) {
 }
 
 Coro<StreamWriter> open_write_pipe(PipeEnd end) {
-    const auto protocol =
-        std::make_shared<detail::StreamProtocol>(default_stream_limit, nullptr);
+    const auto protocol = std::make_shared<detail::StreamProtocol>(default_stream_limit, nullptr);
     co_await detail::connect_pipe([&] { return protocol; }, std::move(end), detail::PipeUse::write);
     co_return protocol->writer();
 }

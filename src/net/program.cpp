@@ -62,10 +62,10 @@ void Program::connect(const std::function<std::shared_ptr<Protocol>(int number)>
                       std::function<void()> connected) {
     for (std::size_t i = 0; i < ours_.size(); ++i) {
         if (ours_[i]) {
-            pipes_[i] = begin_pipe(
-                loop_, std::move(ours_[i]),
-                i == STDIN_FILENO ? FdTransport::Kind::write_pipe : FdTransport::Kind::read_pipe,
-                make_protocol(static_cast<int>(i)));
+            pipes_[i] = begin_pipe(loop_, std::move(ours_[i]),
+                                   i == STDIN_FILENO ? FdTransport::Kind::write_pipe
+                                                     : FdTransport::Kind::read_pipe,
+                                   make_protocol(static_cast<int>(i)));
         }
     }
     loop_.call_soon(std::move(connected));

@@ -126,8 +126,8 @@ Coro<bool> send_natively(FdTransport& transport, FilePart& part) {
     co_return true;
 }
 
-// Stands in for a transport's protocol while a file is written to it. Nothing is kept unsent but one
-// piece: the limits of the transport are 0 as long.
+// Stands in for a transport's protocol while a file is written to it. Nothing is kept unsent but
+// one piece: the limits of the transport are 0 as long.
 //
 // Invariant: the protocol was told to pause exactly if `told_paused_`.
 class FileWriter final : public Protocol, public std::enable_shared_from_this<FileWriter> {

@@ -332,8 +332,8 @@ StreamReader StreamProtocol::reader() {
 }
 
 StreamReader StreamProtocol::closing_reader() {
-    return StreamAccess::reader(std::shared_ptr<ReaderState>(
-        std::make_shared<ReaderEnd>(shared_from_this()), &reader_));
+    return StreamAccess::reader(
+        std::shared_ptr<ReaderState>(std::make_shared<ReaderEnd>(shared_from_this()), &reader_));
 }
 
 StreamWriter StreamProtocol::writer() {

@@ -77,7 +77,7 @@ protected:
         return notes;
     }
 
-    std::set<int> descriptors = open_descriptors();
+    static inline const std::set<int> descriptors = open_descriptors();  // before the loop
     int fds[2] = {-1, -1};
     int far = -1;
     std::shared_ptr<NotingProtocol> protocol;
@@ -152,7 +152,9 @@ TEST_F(Pipes, S277_a_fifo_a_socket_and_a_terminal_can_be_read) {
     ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
     connect_reader(slave, master);
     send("terminal\n");
-    iterate();
+    while (protocol->received.empty()) {
+        iterate();
+    }
     transport().close();
     iterate_until_lost();
     EXPECT_EQ(notes, "made data:fifo lost made data:socket eof lost made data:terminal\n lost ");
@@ -376,9 +378,7 @@ TEST_F(Pipes, a_file_of_c_stays_open) {
 
 TEST_F(Pipes, a_limit_of_nothing_is_refused) {
     far = fds[1];
-    const auto open = [this]() -> Coro<void> {
-        co_await asyncio::open_read_pipe(fds[0], 0);
-    };
+    const auto open = [this]() -> Coro<void> { co_await asyncio::open_read_pipe(fds[0], 0); };
     EXPECT_NE(outcome_of(open()).find("ValueError"), std::string::npos);
 }
 
