@@ -525,6 +525,13 @@ Coro<void> datagrams(Address addr, std::span<std::byte> buffer) {
     auto [size, from] = co_await asyncio::sock_recvfrom_into(sock, buffer);
     co_await asyncio::sock_sendto(sock, "pong", sender);
     co_await asyncio::create_datagram_endpoint(std::make_shared<Ping>, std::move(sock));
+Coro<void> pipes(asyncio::StreamWriter writer, int fd, asyncio::Socket socket) {
+    auto input = co_await asyncio::open_read_pipe(stdin);
+    auto output = co_await asyncio::open_write_pipe(stdout);
+    auto [pipe, its_protocol] =
+        co_await asyncio::connect_read_pipe(std::make_shared<EchoClient>, fd);
+    co_await asyncio::sendfile(writer, fd, {.offset = 0, .count = 100});
+    co_await asyncio::sock_sendfile(socket, fd);
 }
 
 // ---- Subprocesses
@@ -540,6 +547,32 @@ Coro<void> subprocesses(std::string cmd) {
     if (!p.returncode()) p.terminate();
     p.send_signal(SIGHUP);
     p.kill();
+}
+
+struct Watcher : asyncio::SubprocessProtocol {};
+
+Coro<void> watched() {
+    auto [transport, protocol] =
+        co_await asyncio::subprocess_exec(std::make_shared<Watcher>, {"ls"});
+    transport->get_pipe_transport(0)->write("input");
+}
+
+struct Printer : asyncio::SubprocessProtocol {
+    explicit Printer(asyncio::Future<void> ended) : ended(std::move(ended)) {}
+    void pipe_data_received(int fd, std::string_view data) override {
+        std::printf("%d: %.*s", fd, static_cast<int>(data.size()), data.data());
+    }
+    void connection_lost(const std::exception_ptr&) override { ended.set_result(); }
+    asyncio::Future<void> ended;
+};
+
+Coro<int> print(std::string command) {
+    auto ended = asyncio::get_running_loop().create_future<void>();
+    auto [transport, protocol] = co_await asyncio::subprocess_shell(
+        [ended] { return std::make_shared<Printer>(ended); }, command);
+    transport->get_pipe_transport(0)->write_eof();
+    co_await ended;
+    co_return transport->get_returncode().value();
 }
 
 // ---- What only C++ has to know
