@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace asyncio::inline v0 {
 namespace detail {
 
@@ -69,6 +71,11 @@ void Program::connect(const std::function<std::shared_ptr<Protocol>(int number)>
         }
     }
     loop_.call_soon(std::move(connected));
+}
+
+bool Program::has_pipes() const noexcept {
+    return std::any_of(ours_.begin(), ours_.end(),
+                       [](const Socket& end) { return static_cast<bool>(end); });
 }
 
 void Program::close_pipes() const {

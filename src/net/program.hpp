@@ -33,6 +33,8 @@ public:
     // then `connected` is called, before anything else happens to the program.
     void connect(const std::function<std::shared_ptr<Protocol>(int number)>& make_protocol,
                  std::function<void()> connected);
+    // Before `connect`.
+    bool has_pipes() const noexcept;
     void close_pipes() const;
 
     Child& child() noexcept { return child_; }

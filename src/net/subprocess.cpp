@@ -39,6 +39,9 @@ Coro<Process> ProcessState::start(std::vector<std::string> arguments, ProcessOpt
     EventLoop& loop = get_running_loop();
     const std::size_t limit = checked_limit(options.limit);
     auto state = std::make_shared<ProcessState>(loop, std::move(arguments), std::move(options));
+    if (!state->has_pipes()) {
+        co_return Process(std::move(state));
+    }
     const Future<void> connected = loop.create_future<void>();
     state->connect(
         [&](int number) {
