@@ -40,12 +40,12 @@ class Samples:
         return max(self.values) / min(self.values)
 
 
-def pinned(cores):
+def pinned(row):
     """The prefix that pins a program to the last cores, which serve the fewest interrupts."""
     available = sorted(os.sched_getaffinity(0))
-    if len(available) < cores:
+    if len(available) < row.cores and not row.may_share_cores:
         return None
-    return ["taskset", "-c", ",".join(str(core) for core in available[-cores:])]
+    return ["taskset", "-c", ",".join(str(core) for core in available[-row.cores :])]
 
 
 def run_program(command):
@@ -107,10 +107,24 @@ def values_of(row, runtime, printed):
             yield ("floor", metric.key), float(printed[metric.floor_of_ours])
 
 
-def run_row(row, runtimes, commands, rounds, peer_rounds):
+def run_once(row, prefix, command, load, work):
+    """What one run of a program has printed; of a server, what the load has, level by level."""
+    if not isinstance(work, dict):
+        arguments = [str(part) for part in (work if isinstance(work, tuple) else (work,))]
+        return run_program(prefix + command + [row.name] + arguments)
+    printed = {}
+    for arguments in sorted(set(work.values())):
+        measured = run_program(prefix + load + [row.name] + command + list(arguments))
+        for level in work:
+            if work[level] == arguments:
+                printed.update({f"{level}_{key}": value for key, value in measured.items()})
+    return printed
+
+
+def run_row(row, runtimes, commands, load, rounds, peer_rounds):
     """Samples of one row by (runtime name, metric key)."""
     samples = {}
-    prefix = pinned(row.cores)
+    prefix = pinned(row)
     if prefix is None:
         print(f"bench: the row {row.name} is left out: it needs {row.cores} cores")
         return samples
@@ -121,10 +135,10 @@ def run_row(row, runtimes, commands, rounds, peer_rounds):
                 continue
             if not takes_part(runtime, row, round_number, peer_rounds):
                 continue
-            work = runtime.work[row.name]
-            arguments = [str(part) for part in (work if isinstance(work, tuple) else (work,))]
             try:
-                printed = run_program(prefix + commands[runtime.name] + [row.name] + arguments)
+                printed = run_once(
+                    row, prefix, commands[runtime.name], load, runtime.work[row.name]
+                )
                 for key, value in values_of(row, runtime, printed):
                     samples.setdefault(key, Samples()).values.append(value)
             except (Failed, KeyError, ValueError) as reason:

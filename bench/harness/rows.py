@@ -14,6 +14,8 @@ class Metric:
     budget: Optional[float] = None  # The largest allowed ratio of ours to the floor.
     # The key of another number that ours prints in the same run, and that serves as the floor.
     floor_of_ours: Optional[str] = None
+    # Whether ours must not be worse than the best peer, up to what such a number varies by.
+    rivals_peers: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Row:
     cores: int = 1
     # A peer that takes many seconds takes part in the first round only.
     peers_once: bool = False
+    # Where there are fewer cores the row is measured on those.
+    may_share_cores: bool = False
 
 
 ROWS = (
@@ -69,14 +73,3 @@ ROWS = (
         ),
     ),
 )
-
-
-def rows_named(names):
-    """The rows of a comma-separated list, or all of them."""
-    if names is None:
-        return ROWS
-    by_name = {row.name: row for row in ROWS}
-    unknown = [name for name in names.split(",") if name not in by_name]
-    if unknown:
-        raise SystemExit(f"no row named {', '.join(unknown)}; there are {', '.join(by_name)}")
-    return tuple(by_name[name] for name in names.split(","))

@@ -1,8 +1,9 @@
 """The runtimes: the floor, ours and the peers; how each is built and how much work it gets.
 
-Every runtime is one program with the arguments ROW OPERATIONS [SECONDS]. A runtime that has
-nothing like a row leaves it out of its `work`. Slow ones get fewer operations, so that a run
-takes about half a second; operations that a row counts one by one do not change its result.
+Every runtime is one program with the arguments ROW OPERATIONS [SECONDS]; for the rows of the
+network there is another one each, see network.py. A runtime that has nothing like a row leaves it
+out of its `work`. Slow ones get fewer operations, so that a run takes about half a second;
+operations that a row counts one by one do not change its result.
 """
 
 import os
@@ -31,7 +32,9 @@ class Runtime:
     name: str
     title: str
     build: Callable  # Returns the command to which the row is appended, or raises Unavailable.
-    work: dict  # Row: number of operations, or (number of sleepers, seconds that each sleeps).
+    # Row: number of operations, or (number of sleepers, seconds that each sleeps), or a server's
+    # arguments for each level.
+    work: dict
 
 
 def build_with(command, log_name, **options):
@@ -112,32 +115,42 @@ def require_toolchain():
             raise Unavailable(f"{program} not found")
 
 
-def build_tokio():
-    if shutil.which("cargo") is None:
-        raise Unavailable("cargo not found")
-    # Cargo writes the versions it has chosen beside the sources, so it works on a copy of them.
-    sources = OUTPUT / "tokio_sources"
-    shutil.copytree(PEERS / "tokio", sources, dirs_exist_ok=True)
-    # Without a network cargo would try for minutes.
-    patience = {"CARGO_NET_RETRY": "1", "CARGO_HTTP_TIMEOUT": "15"}
-    environment = dict(os.environ, CARGO_TARGET_DIR=str(OUTPUT / "tokio"), **patience)
-    command = ["cargo", "build", "--release"]
-    try:
-        # What cargo has already fetched needs no network.
-        build_with(command + ["--offline"], "tokio", cwd=sources, env=environment)
-    except Unavailable:
-        build_with(command, "tokio", cwd=sources, env=environment)
-    return [str(OUTPUT / "tokio" / "release" / "bench_tokio")]
+def cargo_program(name, folder):
+    """Builds the program of this name out of the sources in the folder."""
+
+    def build():
+        if shutil.which("cargo") is None:
+            raise Unavailable("cargo not found")
+        # Cargo writes the versions it has chosen beside the sources, so it works on a copy of them.
+        sources = OUTPUT / f"{name}_sources"
+        shutil.copytree(folder, sources, dirs_exist_ok=True)
+        # Without a network cargo would try for minutes.
+        patience = {"CARGO_NET_RETRY": "1", "CARGO_HTTP_TIMEOUT": "15"}
+        environment = dict(os.environ, CARGO_TARGET_DIR=str(OUTPUT / "tokio"), **patience)
+        command = ["cargo", "build", "--release"]
+        try:
+            # What cargo has already fetched needs no network.
+            build_with(command + ["--offline"], name, cwd=sources, env=environment)
+        except Unavailable:
+            build_with(command, name, cwd=sources, env=environment)
+        return [str(OUTPUT / "tokio" / "release" / name)]
+
+    return build
 
 
-def build_go():
-    if shutil.which("go") is None:
-        raise Unavailable("go not found")
-    # The installed compiler, whatever its version: a newer one is not to be fetched.
-    environment = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=mod")
-    command = ["go", "build", "-o", str(OUTPUT / "bench_go"), "."]
-    build_with(command, "go", cwd=PEERS / "go", env=environment)
-    return [str(OUTPUT / "bench_go")]
+def go_program(name, folder):
+    """Builds the program of this name out of the sources in the folder."""
+
+    def build():
+        if shutil.which("go") is None:
+            raise Unavailable("go not found")
+        # The installed compiler, whatever its version: a newer one is not to be fetched.
+        environment = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=mod")
+        command = ["go", "build", "-o", str(OUTPUT / name), "."]
+        build_with(command, name, cwd=folder, env=environment)
+        return [str(OUTPUT / name)]
+
+    return build
 
 
 def system_python():
@@ -145,17 +158,18 @@ def system_python():
     return "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
 
 
-def build_asyncio():
-    return [system_python(), str(PEERS / "python.py"), "asyncio"]
+def python_program(name, script):
+    """The command of a script on asyncio or uvloop."""
 
+    def build():
+        def is_present():
+            return packages.succeeds([system_python(), "-c", f"import {name}"], os.environ)
 
-def build_uvloop():
-    def is_present():
-        return packages.succeeds([system_python(), "-c", "import uvloop"], os.environ)
+        if not packages.require(is_present, f"python3-{name}", f"{name} is a peer"):
+            raise Unavailable(f"{name} not found")
+        return [system_python(), str(script), name]
 
-    if not packages.require(is_present, "python3-uvloop", "uvloop is a peer"):
-        raise Unavailable("uvloop not found")
-    return [system_python(), str(PEERS / "python.py"), "uvloop"]
+    return build
 
 
 BARE = {
@@ -201,8 +215,7 @@ def without(row, work):
     return {name: operations for name, operations in work.items() if name != row}
 
 
-def all_runtimes(build_tree):
-    cpp = CppBuild(build_tree)
+def all_runtimes(cpp):
     return (
         Runtime("floor", "floor", cpp.target("bench_floor"), without("group", BARE)),
         Runtime("ours", "ours", cpp.target("bench_ours"), BARE),
@@ -237,7 +250,7 @@ def all_runtimes(build_tree):
         Runtime(
             "tokio",
             "tokio",
-            build_tokio,
+            cargo_program("bench_tokio", PEERS / "tokio"),
             {
                 "spawn": 3_000_000,
                 "switch": 10_000_000,
@@ -260,7 +273,7 @@ def all_runtimes(build_tree):
         Runtime(
             "go",
             "Go",
-            build_go,
+            go_program("bench_go", PEERS / "go"),
             {
                 "spawn": 2_000_000,
                 "switch": 6_000_000,
@@ -279,6 +292,6 @@ def all_runtimes(build_tree):
                 "timeout": 1_000_000,
             },
         ),
-        Runtime("asyncio", "asyncio", build_asyncio, PYTHON),
-        Runtime("uvloop", "uvloop", build_uvloop, PYTHON),
+        Runtime("asyncio", "asyncio", python_program("asyncio", PEERS / "python.py"), PYTHON),
+        Runtime("uvloop", "uvloop", python_program("uvloop", PEERS / "python.py"), PYTHON),
     )

@@ -2,8 +2,8 @@
 
 NOISY_SPREAD = 1.5
 
-BEGIN = "<!-- bench:begin -->"
-END = "<!-- bench:end -->"
+# How much worse than the best peer's a number of ours may be for it to be no worse.
+RIVAL_TOLERANCE = 1.05
 
 
 def number(value):
@@ -42,10 +42,17 @@ class Line:
 
     @property
     def is_judged(self):
-        return bool(self.floor and self.ours and self.metric.budget)
+        against = self.best_peer if self.metric.rivals_peers else self.metric.budget
+        return bool(self.floor and self.ours and against)
+
+    @property
+    def best_peer(self):
+        return min((peer.median for peer in self.peers if peer), default=None)
 
     @property
     def is_met(self):
+        if self.metric.rivals_peers:
+            return self.ours.median <= self.best_peer * RIVAL_TOLERANCE
         return self.ours.median / self.floor.median <= self.metric.budget
 
     def cells(self):
@@ -54,10 +61,15 @@ class Line:
         yield with_least(self.floor) if self.floor else "-"
         yield with_least(self.ours) if self.ours else "-"
         yield self.ratios()
-        yield f"{self.metric.budget:g}x" if self.metric.budget else "-"
+        yield self.budget()
         yield ("met" if self.is_met else "missed") if self.is_judged else "-"
         for peer in self.peers:
             yield self.peer_cell(peer)
+
+    def budget(self):
+        if self.metric.rivals_peers:
+            return "best peer"
+        return f"{self.metric.budget:g}x" if self.metric.budget else "-"
 
     def ratios(self):
         if not (self.floor and self.ours):
@@ -105,11 +117,12 @@ def verdict(lines):
     return sentence + "."
 
 
-def write_between_markers(path, text):
-    """Replaces what stands between the markers and touches nothing else."""
+def write_between_markers(path, name, text):
+    """Replaces what stands between the markers of this name and touches nothing else."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     document = path.read_text()
-    before, found_begin, rest = document.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
+    before, found_begin, rest = document.partition(begin)
+    _, found_end, after = rest.partition(end)
     if not (found_begin and found_end):
-        raise SystemExit(f"{path} has lost its markers {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        raise SystemExit(f"{path} has lost its markers {begin} and {end}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")

@@ -1,0 +1,22 @@
+"""The suites: rows that are measured on the same programs and stand in one table."""
+
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+from harness import network, rows, runtimes
+
+
+@dataclass(frozen=True)
+class Suite:
+    marker: str  # Of its place in the document.
+    rows: tuple
+    runtimes: Callable  # Given the C++ build.
+    load: Optional[Callable] = None  # Builds the client of its servers, given the C++ build.
+
+
+SUITES = (
+    Suite("bench", rows.ROWS, runtimes.all_runtimes),
+    Suite("bench:network", network.ROWS, network.all_runtimes, network.build_load),
+)
+
+ROW_NAMES = tuple(row.name for suite in SUITES for row in suite.rows)

@@ -1,0 +1,3 @@
+module bench_network
+
+go 1.19
