@@ -1,6 +1,7 @@
 // The rows on this library, with nothing but its public interface, as a user would write them.
 #include <asyncio/asyncio.hpp>
 
+#include "echo_in_process.hpp"
 #include "measure.hpp"
 
 #include <chrono>
@@ -16,6 +17,8 @@ using asyncio::Coro;
 using asyncio::Task;
 using bench::Arguments;
 using bench::batch_size;
+using bench::echo_in_process;
+using bench::EchoLevel;
 using bench::report;
 using bench::Stopwatch;
 using std::chrono::nanoseconds;
@@ -220,7 +223,8 @@ Coro<void> compare_group_with_gather(long operations) {
     report("gather_ns", gather_ns);
 }
 
-// The rows that only count nanoseconds an operation.
+// The rows that only count nanoseconds an operation; of those of the echo, the gates count the
+// instructions.
 const std::map<std::string, Coro<void> (*)(long)> plain_rows = {
     {"spawn", spawn},
     {"switch", take_turns},
@@ -234,6 +238,8 @@ const std::map<std::string, Coro<void> (*)(long)> plain_rows = {
     {"queue", put_and_get},
     {"pingpong", ping_pong},
     {"timeout", set_deadlines},
+    {"echo_transport", [](long times) { return echo_in_process(EchoLevel::transport, times); }},
+    {"echo_streams", [](long times) { return echo_in_process(EchoLevel::streams, times); }},
 };
 
 int measure(const Arguments& arguments) {

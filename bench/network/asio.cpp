@@ -13,8 +13,8 @@
 namespace {
 
 using asio::awaitable;
-using asio::ip::tcp;
 using asio::use_awaitable;
+using asio::ip::tcp;
 
 constexpr std::size_t buffer_size = std::size_t{64} * 1024;
 

@@ -1,14 +1,13 @@
 // What the load and the floor share: sockets, and channels over them, bare and with OpenSSL.
 #pragma once
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <fcntl.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -82,11 +81,11 @@ public:
     public:
         // A server has its certificate and key in this file, which the environment names.
         explicit Context(Side side)
-            : context_(SSL_CTX_new(side == Side::server ? TLS_server_method()
-                                                        : TLS_client_method())) {
+            : context_(
+                  SSL_CTX_new(side == Side::server ? TLS_server_method() : TLS_client_method())) {
             const char* const file = std::getenv("BENCH_CERTIFICATE");
-            SSL_CTX_set_mode(context_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+            SSL_CTX_set_mode(context_.get(),
+                             SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
             // One recv for a record instead of one for its header and one for the rest.
             SSL_CTX_set_read_ahead(context_.get(), 1);
             if (side == Side::server &&

@@ -2,9 +2,8 @@
 // sent at once costs no request.
 #include "network/announce.hpp"
 
-#include <uv.h>
-
 #include <netinet/in.h>
+#include <uv.h>
 
 #include <algorithm>
 #include <cstdio>

@@ -6,7 +6,6 @@
 // starts the server, which prints "port N", measures every cell and ends the server. The server
 // gets one core and this program another, if there are two.
 #include "measure.hpp"
-
 #include "network/channel.hpp"
 
 #include <arpa/inet.h>
@@ -37,8 +36,8 @@ struct Cell {
 
 // The cells that have a budget get the most time.
 constexpr std::array echo_cells = {
-    Cell{64, 1, 0.2},       Cell{64, 100, 0.5},       Cell{64, 1000, 0.25},
-    Cell{1024, 1, 0.2},     Cell{1024, 100, 0.5},     Cell{1024, 1000, 0.25},
+    Cell{64, 1, 0.2},        Cell{64, 100, 0.5},        Cell{64, 1000, 0.25},
+    Cell{1024, 1, 0.2},      Cell{1024, 100, 0.5},      Cell{1024, 1000, 0.25},
     Cell{64 * 1024, 1, 0.2}, Cell{64 * 1024, 100, 0.5}, Cell{64 * 1024, 1000, 0.25},
 };
 constexpr std::array tls_cells = {Cell{64, 100, 0.4}, Cell{1024, 100, 0.4},
@@ -147,7 +146,7 @@ private:
         return (index % steps + steps) << shift;
     }
 
-    std::array<std::uint64_t, steps*(64 - step_bits + 1)> counts_{};
+    std::array<std::uint64_t, steps * (64 - step_bits + 1)> counts_{};
     std::uint64_t total_ = 0;
 };
 
@@ -239,8 +238,8 @@ private:
 
     void send(Client& client) {
         while (client.sent < message_.size()) {
-            const ssize_t count = client.channel->send(message_.data() + client.sent,
-                                                       message_.size() - client.sent);
+            const ssize_t count =
+                client.channel->send(message_.data() + client.sent, message_.size() - client.sent);
             if (count <= 0) {
                 break;
             }

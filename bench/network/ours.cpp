@@ -4,6 +4,7 @@
 #include <asyncio/openssl.hpp>
 
 #include "network/announce.hpp"
+#include "network/echo.hpp"
 #include "network/programs.hpp"
 
 #include <cstdio>
@@ -17,30 +18,6 @@ namespace {
 
 using asyncio::Coro;
 
-class Echo : public asyncio::Protocol {
-public:
-    void connection_made(std::shared_ptr<asyncio::Transport> transport) override {
-        transport_ = std::move(transport);
-    }
-    void data_received(std::string_view data) override { transport_->write(data); }
-    void pause_writing() override { transport_->pause_reading(); }
-    void resume_writing() override { transport_->resume_reading(); }
-
-private:
-    std::shared_ptr<asyncio::Transport> transport_;
-};
-
-Coro<void> echo(asyncio::StreamReader reader, asyncio::StreamWriter writer) {
-    while (true) {
-        std::string data = co_await reader.read(std::size_t{64} * 1024);
-        if (data.empty()) {
-            co_return;
-        }
-        writer.write(std::move(data));
-        co_await writer.drain();
-    }
-}
-
 Coro<void> serve(bool streams, bool tls) {
     asyncio::ServerOptions options{.backlog = 1024};
     if (tls) {
@@ -49,9 +26,10 @@ Coro<void> serve(bool streams, bool tls) {
         options.ssl = std::move(context);
     }
     asyncio::Server server =
-        streams ? co_await asyncio::start_server(echo, "127.0.0.1", 0, options)
-                : co_await asyncio::create_server([] { return std::make_shared<Echo>(); },
-                                                  "127.0.0.1", 0, options);
+        streams
+            ? co_await asyncio::start_server(bench::echo_stream, "127.0.0.1", 0, options)
+            : co_await asyncio::create_server(
+                  [] { return std::make_shared<bench::EchoProtocol>(); }, "127.0.0.1", 0, options);
     bench::announce(server.sockets().front().port());
     co_await server.serve_forever();
 }
@@ -76,9 +54,8 @@ Coro<void> start_programs(long count) {
 int main(int count, char** arguments) {
     const std::string_view row = count > 1 ? arguments[1] : "";
     if (row == "subprocess") {
-        return bench::measure_programs(count, arguments, [](long programs) {
-            asyncio::run(start_programs, programs);
-        });
+        return bench::measure_programs(
+            count, arguments, [](long programs) { asyncio::run(start_programs, programs); });
     }
     const std::string_view level = count > 2 ? arguments[2] : "";
     if ((row == "echo" || row == "tls") && (level == "transport" || level == "streams")) {

@@ -95,12 +95,6 @@ constexpr std::size_t returned_together = 64;
 // What a thread uses before its first allocation: always empty, takes nothing.
 constinit Pool empty_pool;
 
-bool recycling_allowed() noexcept {
-    static const bool allowed =
-        &__asan_init == nullptr && std::getenv("ASYNCIO_NO_POOL") == nullptr;
-    return allowed;
-}
-
 // The pool of one thread. It outlives the thread, abandoned, while blocks of it are in use.
 //
 // Invariant: `with_room_[c]` lists the slabs of class c that have room; the first is used next.
@@ -327,6 +321,12 @@ void SlabPool::abandon(SlabPool* pool) noexcept {
 }
 
 }  // namespace
+
+bool recycling_allowed() noexcept {
+    static const bool allowed =
+        &__asan_init == nullptr && std::getenv("ASYNCIO_NO_POOL") == nullptr;
+    return allowed;
+}
 
 constinit thread_local ThreadState thread_state{.pool = &empty_pool};
 

@@ -3,6 +3,7 @@
 
 #include "io/system_call.hpp"
 #include "net/broken_pipe.hpp"
+#include "net/receive_buffer.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -173,7 +174,13 @@ void FdTransport::write_some(std::string_view data, std::string* owner) {
     }
     const iovec piece = as_piece(data);
     std::size_t sent = 0;
-    if (!send_first({&piece, 1}, sent) || sent == data.size()) {
+    if (!send_first({&piece, 1}, sent)) {
+        return;
+    }
+    if (sent == data.size()) {
+        if (owner != nullptr) {
+            reuse(std::move(*owner));
+        }
         return;
     }
     if (owner != nullptr) {

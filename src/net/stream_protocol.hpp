@@ -20,6 +20,8 @@ public:
     bool empty() const noexcept { return size() == 0; }
 
     void append(std::string_view data);
+    // Instead of append. Requires: the buffer is empty.
+    void adopt(std::string&& data) noexcept { bytes_ = std::move(data); }
     // Removes the first `size` bytes, or all if there are fewer.
     std::string take(std::size_t size);
     std::string take_all() { return take(size()); }
@@ -52,8 +54,9 @@ struct ReaderState {
     IoLine::Wait arrival(const char* function);
     void throw_if_failed() const;
     void feed(std::string_view data);
-    // That many bytes arrived in `room`.
-    void arrived_in_room(std::size_t count) noexcept;
+    // Where to receive what comes next, and that many bytes were received there.
+    std::span<std::byte> place() const;
+    void received(std::size_t count);
     void feed_eof() noexcept;
     void fail(std::exception_ptr reason) noexcept;
     std::string take(std::size_t size);
@@ -61,6 +64,8 @@ struct ReaderState {
     // Puts bytes that an interrupted read took back in front, for whoever waits meanwhile.
     void give_back(std::string_view bytes);
     void resume_if_read() noexcept;
+    // There is more in the buffer.
+    void grown();
 
     const std::size_t limit;
     ReadBuffer buffer;

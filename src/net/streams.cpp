@@ -20,6 +20,9 @@ namespace {
 // What is read as a whole leaves the buffer without a copy if it is at least this long: below, a
 // copy costs less than the memory for what comes next.
 constexpr std::size_t moved_size_min = 4096;
+// What is received goes on in the string it was received in if it is at least this long: below, too
+// much of the string's memory would be empty.
+constexpr std::size_t adopted_size_min = receive_string_size / 2;
 // An empty buffer keeps no more memory than this: there may be thousands of idle connections.
 constexpr std::size_t kept_capacity_max = std::size_t{16} * 1024;
 // Sizes above are negative numbers of a caller who thinks of Python.
@@ -63,7 +66,7 @@ void ReadBuffer::drop(std::size_t size) noexcept {
         begin_ = 0;
         bytes_.clear();
         if (bytes_.capacity() > kept_capacity_max) {
-            bytes_ = {};
+            reuse(std::exchange(bytes_, {}));
         }
     }
 }
@@ -95,6 +98,10 @@ void ReaderState::feed(std::string_view data) {
         return;
     }
     buffer.append(data);
+    grown();
+}
+
+void ReaderState::grown() {
     room = nullptr;  // whatever comes now is behind these bytes
     line.wake_all();
     if (transport != nullptr && !paused && buffer.size() > 2 * limit) {
@@ -103,9 +110,31 @@ void ReaderState::feed(std::string_view data) {
     }
 }
 
-void ReaderState::arrived_in_room(std::size_t count) noexcept {
-    std::exchange(room, nullptr)->filled = count;
-    line.wake_all();
+std::span<std::byte> ReaderState::place() const {
+    if (room != nullptr) {
+        return room->bytes;
+    }
+    return buffer.empty() ? std::as_writable_bytes(std::span(receive_string())) : receive_buffer();
+}
+
+void ReaderState::received(std::size_t count) {
+    if (room != nullptr) {
+        std::exchange(room, nullptr)->filled = count;
+        line.wake_all();
+        return;
+    }
+    if (!buffer.empty()) {
+        feed({reinterpret_cast<const char*>(receive_buffer().data()), count});
+        return;
+    }
+    std::string& string = receive_string();
+    if (count < adopted_size_min) {
+        feed(std::string_view(string).substr(0, count));
+        return;
+    }
+    string.resize(count);
+    buffer.adopt(std::move(string));
+    grown();
 }
 
 void ReaderState::feed_eof() noexcept {
@@ -350,16 +379,10 @@ void StreamProtocol::connection_made(std::shared_ptr<Transport> transport) {
 }
 
 std::span<std::byte> StreamProtocol::get_buffer(std::ptrdiff_t /*size_hint*/) {
-    return reader_.room == nullptr ? receive_buffer() : reader_.room->bytes;
+    return reader_.place();
 }
 
-void StreamProtocol::buffer_updated(std::size_t count) {
-    if (reader_.room == nullptr) {
-        reader_.feed({reinterpret_cast<const char*>(receive_buffer().data()), count});
-    } else {
-        reader_.arrived_in_room(count);
-    }
-}
+void StreamProtocol::buffer_updated(std::size_t count) { reader_.received(count); }
 
 bool StreamProtocol::eof_received() {
     reader_.feed_eof();

@@ -2,20 +2,11 @@
 #include <asyncio/exceptions.hpp>
 #include <asyncio/transports.hpp>
 
-#include "net/receive_buffer.hpp"
-
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <memory>
 
 namespace asyncio::inline v0 {
-
-std::span<std::byte> detail::receive_buffer() {
-    static thread_local const auto buffer =
-        std::make_unique_for_overwrite<std::byte[]>(receive_max);
-    return {buffer.get(), receive_max};
-}
 
 BaseProtocol::~BaseProtocol() = default;
 Protocol::~Protocol() = default;

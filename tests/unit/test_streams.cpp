@@ -113,6 +113,43 @@ ASYNC_TEST(Streams, S263_a_read_into_that_is_cancelled_and_its_successor_do_not_
     EXPECT_EQ(co_await e.streams.reader.read(8), "d");
 }
 
+ASYNC_TEST(Streams, large_and_small_messages_arrive_as_they_were_sent) {
+    Ends e = co_await ends();
+    char letter = 'a';
+    for (const std::size_t size : {65536U, 10U, 32767U, 32768U, 1U, 40000U, 65536U}) {
+        const std::string sent(size, letter++);
+        socket_tests::write_all(e.far, sent);
+        // The first part leaves the rest in the buffer, to which the next arrival is added.
+        std::string got = co_await e.streams.reader.read(size / 2 + 1);
+        if (got.size() < size) {
+            socket_tests::write_all(e.far, "!");
+            co_await socket_tests::turns();
+            got += co_await e.streams.reader.readexactly(size - got.size());
+            EXPECT_EQ(co_await e.streams.reader.readexactly(1), "!");
+        }
+        EXPECT_EQ(got, sent);
+    }
+}
+
+ASYNC_TEST(Streams, the_memory_of_a_large_message_that_was_sent_receives_the_next) {
+    if (!asyncio::detail::recycling_allowed()) {
+        co_return;  // AddressSanitizer is to see who uses it too long
+    }
+    Ends e = co_await ends();
+    const void* memory = nullptr;
+    for (int turn = 0; turn < 3; ++turn) {
+        socket_tests::write_all(e.far, std::string(65536, 'x'));
+        std::string message = co_await e.streams.reader.read(65536);
+        EXPECT_EQ(message.size(), 65536U);
+        if (turn > 0) {
+            EXPECT_EQ(static_cast<const void*>(message.data()), memory);
+        }
+        memory = message.data();
+        e.streams.writer.write(std::move(message));
+        EXPECT_EQ((co_await asyncio::sock_recv(e.far, 1 << 17)).size(), 65536U);
+    }
+}
+
 ASYNC_TEST(Streams, S263_what_arrives_for_a_read_into_that_is_cancelled_is_read_next) {
     Ends e = co_await ends();
     std::array<std::byte, 16> room{};

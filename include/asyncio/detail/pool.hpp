@@ -33,6 +33,9 @@ struct Pool {
     Class classes[pool_class_count];
 };
 
+// Whether memory may be used again without malloc: not under AddressSanitizer.
+bool recycling_allowed() noexcept;
+
 // Slow paths: no free block, the list is full, or this thread has no pool yet.
 ASYNCIO_API void* pool_refill(std::size_t size_class);
 ASYNCIO_API void pool_drain(void* block, std::size_t size_class) noexcept;
