@@ -8,7 +8,7 @@ on transports, or coroutines on streams.
 import os
 
 from harness import packages
-from harness.rows import Metric, Row
+from harness.rows import BEST_PEER, Metric, Row
 from harness.runtimes import (
     OUTPUT,
     ROOT,
@@ -32,13 +32,15 @@ def metrics(what, connection_counts):
     """CPU of the server and latency, level by level; budgets are for 100 connections."""
     for size, size_title in SIZES:
         for connections in connection_counts:
-            judged = connections == 100
-            cell = f"{what}, {size_title}, {connections:,} connection{'s' * (connections > 1)}"
+            is_judged = connections == 100
+            rival = BEST_PEER if is_judged else None
+            plural = "s" if connections > 1 else ""
+            cell = f"{what}, {size_title}, {connections:,} connection{plural}"
             for level, budget in LEVELS:
                 key = f"{level}_{size}_{connections}"
                 title = f"{cell}, {level}"
-                yield Metric(f"{key}_cpu_us", f"{title}: CPU", "us", budget if judged else None)
-                yield Metric(f"{key}_p99_us", f"{title}: p99", "us", rivals_peers=judged)
+                yield Metric(f"{key}_cpu_us", f"{title}: CPU", "us", budget if is_judged else None)
+                yield Metric(f"{key}_p99_us", f"{title}: p99", "us", rival=rival)
 
 
 ROWS = (
@@ -47,8 +49,8 @@ ROWS = (
     Row(
         "subprocess",
         (
-            Metric("subprocess_us", "a program of 1,000, 8 at once; elapsed", "us"),
-            Metric("subprocess_cpu_us", "the same; CPU of the parent", "us"),
+            Metric("subprocess_us", "a program of 1,000, 8 at once; elapsed", "us", rival="asyncio"),
+            Metric("subprocess_cpu_us", "the same; CPU of the parent", "us", rival="asyncio"),
         ),
         cores=2,
         may_share_cores=True,

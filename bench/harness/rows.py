@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import Optional
 
 
+# As a metric's rival: whichever is best in it.
+BEST_PEER = "best peer"
+
+
 @dataclass(frozen=True)
 class Metric:
     """One number that a row's program prints: a line of the table."""
@@ -14,8 +18,8 @@ class Metric:
     budget: Optional[float] = None  # The largest allowed ratio of ours to the floor.
     # The key of another number that ours prints in the same run, and that serves as the floor.
     floor_of_ours: Optional[str] = None
-    # Whether ours must not be worse than the best peer, up to what such a number varies by.
-    rivals_peers: bool = False
+    # The peer than which ours must not be worse, up to what such a number varies by.
+    rival: Optional[str] = None
 
 
 @dataclass(frozen=True)

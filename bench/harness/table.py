@@ -1,8 +1,10 @@
 """Turns samples into a Markdown table, on the terminal and in docs/performance.md."""
 
+from harness.rows import BEST_PEER
+
 NOISY_SPREAD = 1.5
 
-# How much worse than the best peer's a number of ours may be for it to be no worse.
+# How many times a rival's number ours may be and count as no worse.
 RIVAL_TOLERANCE = 1.05
 
 
@@ -30,29 +32,33 @@ class Line:
         self.metric = metric
         self.floor = samples.get(("floor", metric.key))
         self.ours = samples.get(("ours", metric.key))
-        self.peers = [
-            samples.get((runtime.name, metric.key))
+        self.peers = {
+            runtime.name: samples.get((runtime.name, metric.key))
             for runtime in runtimes
             if runtime.name not in ("floor", "ours")
-        ]
+        }
 
     @property
     def is_noisy(self):
         return self.floor is not None and self.floor.spread > NOISY_SPREAD
 
     @property
-    def is_judged(self):
-        against = self.best_peer if self.metric.rivals_peers else self.metric.budget
-        return bool(self.floor and self.ours and against)
+    def rival(self):
+        """The number that ours must not exceed by more than the tolerance, if there is one."""
+        names = list(self.peers) if self.metric.rival == BEST_PEER else [self.metric.rival]
+        found = [self.peers[name] for name in names if self.peers.get(name)]
+        return min((samples.median for samples in found), default=None)
 
     @property
-    def best_peer(self):
-        return min((peer.median for peer in self.peers if peer), default=None)
+    def is_judged(self):
+        if self.metric.rival:
+            return bool(self.ours and self.rival)
+        return bool(self.floor and self.ours and self.metric.budget)
 
     @property
     def is_met(self):
-        if self.metric.rivals_peers:
-            return self.ours.median <= self.best_peer * RIVAL_TOLERANCE
+        if self.metric.rival:
+            return self.ours.median <= self.rival * RIVAL_TOLERANCE
         return self.ours.median / self.floor.median <= self.metric.budget
 
     def cells(self):
@@ -63,12 +69,12 @@ class Line:
         yield self.ratios()
         yield self.budget()
         yield ("met" if self.is_met else "missed") if self.is_judged else "-"
-        for peer in self.peers:
+        for peer in self.peers.values():
             yield self.peer_cell(peer)
 
     def budget(self):
-        if self.metric.rivals_peers:
-            return "best peer"
+        if self.metric.rival:
+            return self.metric.rival
         return f"{self.metric.budget:g}x" if self.metric.budget else "-"
 
     def ratios(self):

@@ -36,13 +36,13 @@ struct Cell {
 
 // The cells that have a budget get the most time.
 constexpr std::array echo_cells = {
-    Cell{64, 1, 0.2},        Cell{64, 100, 0.5},        Cell{64, 1000, 0.25},
-    Cell{1024, 1, 0.2},      Cell{1024, 100, 0.5},      Cell{1024, 1000, 0.25},
-    Cell{64 * 1024, 1, 0.2}, Cell{64 * 1024, 100, 0.5}, Cell{64 * 1024, 1000, 0.25},
+    Cell{64, 1, 0.15},        Cell{64, 100, 0.4},        Cell{64, 1000, 0.2},
+    Cell{1024, 1, 0.15},      Cell{1024, 100, 0.4},      Cell{1024, 1000, 0.2},
+    Cell{64 * 1024, 1, 0.15}, Cell{64 * 1024, 100, 0.4}, Cell{64 * 1024, 1000, 0.2},
 };
 constexpr std::array tls_cells = {Cell{64, 100, 0.4}, Cell{1024, 100, 0.4},
                                   Cell{64 * 1024, 100, 0.4}};
-constexpr double warm_up_seconds = 0.1;
+constexpr double warm_up_seconds = 0.08;
 constexpr std::size_t receive_size = std::size_t{256} * 1024;
 
 // ---- the server
