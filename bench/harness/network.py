@@ -28,7 +28,7 @@ SIZES = ((64, "64 B"), (1024, "1 KiB"), (65536, "64 KiB"))
 LEVELS = (("transport", 1.05), ("streams", 1.15))
 
 
-def metrics(what, connection_counts):
+def metrics(row, what, connection_counts):
     """CPU of the server and latency, level by level; budgets are for 100 connections."""
     for size, size_title in SIZES:
         for connections in connection_counts:
@@ -37,15 +37,15 @@ def metrics(what, connection_counts):
             plural = "s" if connections > 1 else ""
             cell = f"{what}, {size_title}, {connections:,} connection{plural}"
             for level, budget in LEVELS:
-                key = f"{level}_{size}_{connections}"
+                key = f"{row}_{level}_{size}_{connections}"
                 title = f"{cell}, {level}"
                 yield Metric(f"{key}_cpu_us", f"{title}: CPU", "us", budget if is_judged else None)
                 yield Metric(f"{key}_p99_us", f"{title}: p99", "us", rival=rival)
 
 
 ROWS = (
-    Row("echo", tuple(metrics("echo", (1, 100, 1000))), cores=2, may_share_cores=True),
-    Row("tls", tuple(metrics("TLS", (100,))), cores=2, may_share_cores=True),
+    Row("echo", tuple(metrics("echo", "echo", (1, 100, 1000))), cores=2, may_share_cores=True),
+    Row("tls", tuple(metrics("tls", "TLS", (100,))), cores=2, may_share_cores=True),
     Row(
         "subprocess",
         (

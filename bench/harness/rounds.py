@@ -117,7 +117,8 @@ def run_once(row, prefix, command, load, work):
         measured = run_program(prefix + load + [row.name] + command + list(arguments))
         for level in work:
             if work[level] == arguments:
-                printed.update({f"{level}_{key}": value for key, value in measured.items()})
+                prefix_of_level = f"{row.name}_{level}_"
+                printed.update({prefix_of_level + key: measured[key] for key in measured})
     return printed
 
 

@@ -40,7 +40,8 @@ class Line:
 
     @property
     def is_noisy(self):
-        return self.floor is not None and self.floor.spread > NOISY_SPREAD
+        own = [samples for samples in (self.floor, self.ours) if samples]
+        return any(samples.spread > NOISY_SPREAD for samples in own)
 
     @property
     def rival(self):
