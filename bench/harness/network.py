@@ -39,7 +39,8 @@ def metrics(row, what, connection_counts):
             for level, budget in LEVELS:
                 key = f"{row}_{level}_{size}_{connections}"
                 title = f"{cell}, {level}"
-                yield Metric(f"{key}_cpu_us", f"{title}: CPU", "us", budget if is_judged else None)
+                allowed = budget if is_judged else None
+                yield Metric(f"{key}_cpu_us", f"{title}: CPU", "us", allowed)
                 yield Metric(f"{key}_p99_us", f"{title}: p99", "us", rival=rival)
 
 
