@@ -50,7 +50,7 @@ ROWS = (
     Row(
         "subprocess",
         (
-            Metric("subprocess_us", "a program of 1,000, 8 at once; elapsed", "us", rival="asyncio"),
+            Metric("subprocess_us", "a program of 1,000, 8 at once; time", "us", rival="asyncio"),
             Metric("subprocess_cpu_us", "the same; CPU of the parent", "us", rival="asyncio"),
         ),
         cores=2,
