@@ -61,7 +61,7 @@ void FdTransport::begin(Future<void> connected) {
 ssize_t FdTransport::receive_now(std::span<std::byte> room) noexcept {
     return uninterrupted([&] {
         return is_socket() ? ::recv(fileno(), room.data(), room.size(), 0)
-                          : ::read(fileno(), room.data(), room.size());
+                           : ::read(fileno(), room.data(), room.size());
     });
 }
 

@@ -525,6 +525,10 @@ Coro<void> datagrams(Address addr, std::span<std::byte> buffer) {
     auto [size, from] = co_await asyncio::sock_recvfrom_into(sock, buffer);
     co_await asyncio::sock_sendto(sock, "pong", sender);
     co_await asyncio::create_datagram_endpoint(std::make_shared<Ping>, std::move(sock));
+}
+
+// ---- Pipes and files
+
 Coro<void> pipes(asyncio::StreamWriter writer, int fd, asyncio::Socket socket) {
     auto input = co_await asyncio::open_read_pipe(stdin);
     auto output = co_await asyncio::open_write_pipe(stdout);

@@ -5,6 +5,7 @@
 
 #include "file_to_send.hpp"
 #include "net_fixture.hpp"
+#include "outcome.hpp"
 #include "process_fixture.hpp"
 #include "socket_pairs.hpp"
 
@@ -19,18 +20,6 @@ using socket_tests::turns;
 namespace {
 
 constexpr std::size_t large = 3'000'000;
-
-template <class A>
-Coro<std::string> outcome(A awaitable) {
-    try {
-        co_await std::move(awaitable);
-        co_return "none";
-    } catch (const asyncio::CancelledError&) {
-        co_return "cancelled";
-    } catch (...) {
-        co_return asyncio::describe_exception(std::current_exception());
-    }
-}
 
 Coro<std::string> receive_up_to(const Socket& socket, std::size_t size) {
     std::string all;
@@ -75,7 +64,9 @@ Coro<void> send_parts_to_a_socket() {
 ASYNC_TEST(SockSendfile, parts_of_a_file) { co_await send_parts_to_a_socket(); }
 
 ASYNC_TEST(SockSendfile, a_kernel_that_cannot_is_replaced_by_reading_and_writing) {
-    refuse(SYS_sendfile, EINVAL);
+    if (!refuse(SYS_sendfile, EINVAL)) {
+        co_return;  // this kernel has no system call filters
+    }
     co_await send_parts_to_a_socket();
     auto [near, far] = asyncio::socketpair();
     const FileToSend file(10);
@@ -136,7 +127,9 @@ ASYNC_TEST(SockSendfile, S290_a_cancelled_one_tells_by_the_position_what_was_sen
 }
 
 ASYNC_TEST(SockSendfile, S290_so_does_a_cancelled_one_without_the_kernel) {
-    refuse(SYS_sendfile, ENOSYS);
+    if (!refuse(SYS_sendfile, ENOSYS)) {
+        co_return;  // this kernel has no system call filters
+    }
     for (int steps = 0; steps < 6; ++steps) {
         co_await cancel_after(steps);
     }
@@ -314,7 +307,9 @@ TEST_F(Sendfile, a_loop_that_closes_meanwhile_leaves_nothing) {
 }
 
 TEST_F(Sendfile, a_kernel_that_cannot_is_replaced_by_reading_and_writing) {
-    refuse(SYS_sendfile, EINVAL);
+    if (!refuse(SYS_sendfile, EINVAL)) {
+        GTEST_SKIP() << no_filters;
+    }
     connect();
     auto refused = start({.fallback = false});
     finish(refused);
@@ -335,7 +330,9 @@ TEST_F(Sendfile, a_kernel_that_cannot_is_replaced_by_reading_and_writing) {
 }
 
 TEST_F(Sendfile, S283_a_cancelled_one_without_the_kernel_leaves_pauses_in_pairs) {
-    refuse(SYS_sendfile, EINVAL);
+    if (!refuse(SYS_sendfile, EINVAL)) {
+        GTEST_SKIP() << no_filters;
+    }
     connect();
     auto sending = start();
     while (transport().get_write_buffer_size() == 0) {
@@ -358,7 +355,9 @@ TEST_F(Sendfile, S283_a_cancelled_one_without_the_kernel_leaves_pauses_in_pairs)
 }
 
 TEST_F(Sendfile, without_the_kernel_the_end_of_the_connection_reaches_all) {
-    refuse(SYS_sendfile, EINVAL);
+    if (!refuse(SYS_sendfile, EINVAL)) {
+        GTEST_SKIP() << no_filters;
+    }
     connect();
     auto sending = start();
     while (transport().get_write_buffer_size() == 0) {
