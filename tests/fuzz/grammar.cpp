@@ -146,7 +146,7 @@ bool holds_block(const Operands& operands) {
 
 class Writer {
 public:
-    explicit Writer(Seed seed) : choices_(seed) {
+    explicit Writer(Choices choices) : choices_(std::move(choices)) {
         // Each program prefers other statements and objects, so that some of them meet often.
         static constexpr std::size_t weights[] = {0, 0, 0, 0, 1, 2, 8};
         for (const auto& [name, operands] : grammar) {
@@ -379,7 +379,7 @@ private:
 
 }  // namespace
 
-Json random_program(Seed seed) { return Writer(seed).program(); }
+Json random_program(Choices choices) { return Writer(std::move(choices)).program(); }
 
 std::vector<std::string> grammar_statements() {
     std::vector<std::string> names;

@@ -89,7 +89,9 @@ bool same(const Run& one, const Run& other) {
 
 class Language final : public fuzz::Target {
 public:
-    std::string make(fuzz::Seed seed) const override { return fuzz::random_program(seed).dump(); }
+    std::string make(fuzz::Choices choices) const override {
+        return fuzz::random_program(std::move(choices)).dump();
+    }
 
     std::optional<std::string> check(const std::string& input) const override {
         const Json source = Json::parse(input);
@@ -126,13 +128,12 @@ public:
 
 }  // namespace
 
-int main(int argc, char** argv) {
+std::unique_ptr<fuzz::Target> fuzz::make_target() {
     auto known = Program::statement_names();
     std::ranges::sort(known);
     if (known != fuzz::grammar_statements()) {
-        std::cerr << "grammar.cpp has not the statements of the language\n";
-        return 2;
+        throw std::logic_error("grammar.cpp has not the statements of the language");
     }
     asyncio::set_log_sink([](asyncio::LogLevel, std::string_view) {});
-    return fuzz::main(argc, argv, Language());
+    return std::make_unique<Language>();
 }

@@ -307,8 +307,7 @@ private:
 
 class Streams final : public fuzz::Target {
 public:
-    std::string make(fuzz::Seed seed) const override {
-        fuzz::Choices random(seed);
+    std::string make(fuzz::Choices random) const override {
         std::string input = random.one_in(2) ? "fed" + std::to_string(1 + random.below(12))
                                              : "mem" + std::to_string(random.below(1U << 16));
         const std::size_t steps = 4 + random.below(40);
@@ -380,4 +379,4 @@ private:
 
 }  // namespace
 
-int main(int argc, char** argv) { return fuzz::main(argc, argv, Streams()); }
+std::unique_ptr<fuzz::Target> fuzz::make_target() { return std::make_unique<Streams>(); }

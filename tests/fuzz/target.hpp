@@ -1,25 +1,31 @@
-// What a fuzzer needs of the thing that it tests, and the command line that all fuzzers share.
+// What a fuzzer needs of the thing that it tests.
 #pragma once
 
 #include <cstdint>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace fuzz {
 
 using Seed = std::uint64_t;
 
-// Random choices that are the same with every standard library, so that a seed stays a seed.
+// Choices that are random, and the same with every standard library, so that a seed stays a seed;
+// or those that bytes make, so that a fuzzer which sees what a byte changes can make better ones.
 class Choices {
 public:
-    explicit Choices(Seed seed) : engine_(seed) {}
+    explicit Choices(Seed seed) : source_(std::mt19937_64(seed)) {}
+    // Requires: the bytes outlive it. Once they are used up, every choice is the second.
+    explicit Choices(std::span<const std::uint8_t> bytes) : source_(bytes) {}
 
     // A number from 0 to below - 1. Requires: below > 0.
-    std::size_t below(std::size_t below) { return static_cast<std::size_t>(engine_() % below); }
+    std::size_t below(std::size_t below);
     bool one_in(std::size_t times) { return below(times) == 0; }
     template <class Container>
     auto& of(Container& items) {
@@ -27,7 +33,7 @@ public:
     }
 
 private:
-    std::mt19937_64 engine_;
+    std::variant<std::mt19937_64, std::span<const std::uint8_t>> source_;
 };
 
 // Something that must hold for every input.
@@ -38,8 +44,8 @@ public:
     Target& operator=(const Target&) = delete;
     virtual ~Target();
 
-    // Returns the input of a seed, a line of text; always the same one.
-    virtual std::string make(Seed seed) const = 0;
+    // Returns the input that follows from choices, a line of text; always the same one.
+    virtual std::string make(Choices choices) const = 0;
     // Returns or throws as a Problem what is wrong, if anything is. It may also end the process,
     // never come back, or leak: it runs in a process of its own.
     virtual std::optional<std::string> check(const std::string& input) const = 0;
@@ -58,11 +64,10 @@ inline void require(bool holds, const std::string& problem) {
     }
 }
 
-// The main function of a fuzzer: checks inputs until one fails, which it makes as small as it can.
-//
-//     [--first SEED] [--count N | --seconds N]   these seeds; the first one is random by default
-//     --seed SEED                                this one
-//     --input FILE                               the first line of a file
-int main(int argc, char** argv, const Target& target);
+// What a target throws or returns.
+std::optional<std::string> problem_with(const Target& target, const std::string& input);
+
+// Every fuzzer defines this.
+std::unique_ptr<Target> make_target();
 
 }  // namespace fuzz

@@ -214,8 +214,7 @@ public:
         : server_file_(directory_.write("server.pem", tls::Certificate({.issuer = &authority_}))),
           client_file_(directory_.write("client.pem", tls::Certificate({.issuer = &authority_}))) {}
 
-    std::string make(fuzz::Seed seed) const override {
-        fuzz::Choices random(seed);
+    std::string make(fuzz::Choices random) const override {
         const std::string good = "mmmmmmwwu";
         const std::string actions = random.one_in(3) ? good : good + "mmmmmmwwwxxdrge";
         std::string input = random.one_in(2) ? "3" : "2";
@@ -273,4 +272,4 @@ private:
 
 }  // namespace
 
-int main(int argc, char** argv) { return fuzz::main(argc, argv, Tls()); }
+std::unique_ptr<fuzz::Target> fuzz::make_target() { return std::make_unique<Tls>(); }
