@@ -81,14 +81,13 @@ PipeEnd::PipeEnd(std::FILE* file)
     : PipeEnd(detail::check(::fcntl(::fileno(file), F_DUPFD_CLOEXEC, 0), "fcntl")) {}
 
 Coro<StreamReader> open_read_pipe(PipeEnd end, std::size_t limit) {
-    const auto protocol =
-        std::make_shared<detail::StreamProtocol>(detail::checked_limit(limit), nullptr);
+    auto protocol = std::make_shared<detail::StreamProtocol>(detail::checked_limit(limit), nullptr);
     co_await detail::connect_pipe([&] { return protocol; }, std::move(end), detail::PipeUse::read);
     co_return protocol->closing_reader();
 }
 
 Coro<StreamWriter> open_write_pipe(PipeEnd end) {
-    const auto protocol = std::make_shared<detail::StreamProtocol>(default_stream_limit, nullptr);
+    auto protocol = std::make_shared<detail::StreamProtocol>(default_stream_limit, nullptr);
     co_await detail::connect_pipe([&] { return protocol; }, std::move(end), detail::PipeUse::write);
     co_return protocol->writer();
 }

@@ -151,8 +151,9 @@ void ProgramTransport::end(void (BaseTransport::*how)()) {
     if (!get_returncode()) {
         try {
             kill();
-        } catch (const std::system_error&) {
+        } catch (const std::system_error& error) {
             // Others have waited for it, or it is another user's now: its end will come anyway.
+            log(LogLevel::debug, error.what());
         }
     }
 }
