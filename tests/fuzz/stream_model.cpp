@@ -93,8 +93,10 @@ asyncio::Coro<std::string> perform(asyncio::StreamReader reader, Read read) {
 }
 
 void StreamModel::feed(const std::string& text) {
-    buffer_ += text;
-    paused = paused || buffer_.size() > 2 * limit_;
+    if (!text.empty()) {
+        buffer_ += text;
+        paused = paused || buffer_.size() > 2 * limit_;
+    }
 }
 
 std::optional<std::string> StreamModel::attempt() {
