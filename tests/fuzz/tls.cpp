@@ -24,6 +24,9 @@ using fuzz::require;
 // More than write() may leave in outgoing(): the limit, another record, and what goes with them.
 constexpr std::size_t outgoing_max = (64u << 10) + (16u << 10) + 4096;
 
+// All that follows would double what is on the wire with each step.
+constexpr std::size_t repeated_max = 64u << 10;
+
 // The byte at one place of everything that an end writes.
 char letter_at(std::size_t place) { return static_cast<char>(place * 7 + place / 251); }
 
@@ -165,8 +168,8 @@ public:
             from.wire.erase(at, 1 + number % 7);
             good_ = false;
             break;
-        case 'r':  // repeats what follows
-            from.wire.insert(at, from.wire.substr(at));
+        case 'r':  // repeats some of what follows
+            from.wire.insert(at, from.wire.substr(at, repeated_max));
             good_ = false;
             break;
         case 'g': {  // makes something up
