@@ -19,7 +19,8 @@ import rules
 from problems import Problem, Source
 
 CLANG_FORMAT = "clang-format-19"
-SKIPPED_FOLDERS = {"build", "node_modules", "__pycache__"}
+# The inputs that fuzzers keep are bytes, whether or not they happen to be text.
+SKIPPED_FOLDERS = {"build", "node_modules", "__pycache__", "corpus"}
 # Recordings and pictures are data; their lines have no limit and their words no meaning.
 SKIPPED_SUFFIXES = {".jsonl", ".svg", ".png", ".ico", ".pyc"}
 # Programs that must not compile, or whose text is the test, keep their own layout.
