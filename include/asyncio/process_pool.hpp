@@ -1,0 +1,515 @@
+// Calls in other processes: for work that computes, may crash, or must be stopped.
+#pragma once
+
+#include <asyncio/executors.hpp>
+#include <asyncio/serialize.hpp>
+
+namespace asyncio::inline v0 {
+
+/// A process of the pool has ended without being asked to, or sent what cannot be read. The text
+/// tells which process it was, how it ended, and what it ran.
+class ASYNCIO_API BrokenProcessPool : public RuntimeError {
+public:
+    using RuntimeError::RuntimeError;
+    ~BrokenProcessPool() override;
+};
+
+/// What was thrown in another process. The error itself, if its type is none that is registered
+/// with `register_exception`; else the cause of the error, where that is an asyncio::Error.
+class ASYNCIO_API RemoteError : public Error {
+public:
+    RemoteError(std::string type_name, std::string text, std::string where);
+    ~RemoteError() override;
+
+    /// The exception's type, demangled.
+    const std::string& type_name() const noexcept { return type_name_; }
+    /// The function that was called, and the process.
+    const std::string& where() const noexcept { return where_; }
+
+private:
+    std::string type_name_;
+    std::string where_;
+};
+
+namespace detail {
+
+template <class F>
+struct SignatureOf : SignatureOf<decltype(&F::operator())> {};
+template <class R, class... P>
+struct SignatureOf<R (*)(P...)> {
+    using Result = R;
+    using Parameters = std::tuple<std::type_identity<P>...>;
+};
+template <class R, class... P>
+struct SignatureOf<R (*)(P...) noexcept> : SignatureOf<R (*)(P...)> {};
+template <class C, class R, class... P>
+struct SignatureOf<R (C::*)(P...) const> : SignatureOf<R (*)(P...)> {};
+template <class C, class R, class... P>
+struct SignatureOf<R (C::*)(P...) const noexcept> : SignatureOf<R (*)(P...)> {};
+
+// What the caller keeps of an argument until it is sent.
+template <class P>
+struct Kept {
+    using type = P;
+};
+template <class C, class Traits>
+struct Kept<std::basic_string_view<C, Traits>> {
+    using type = std::basic_string<C, Traits>;
+};
+template <class T, std::size_t extent>
+struct Kept<std::span<T, extent>> {
+    using type = std::vector<std::remove_const_t<T>>;
+};
+template <class P>
+using kept_t = typename Kept<std::remove_cvref_t<P>>::type;
+
+// A function as the processes know it. They are copies of each other, so its address is its name.
+struct RemoteFunction {
+    std::string_view name;
+    // Reads the arguments, and writes what the function returns.
+    void (*call)(Reader& arguments, Writer& result);
+};
+
+template <auto f>
+constexpr std::string_view name_of() {
+    return std::source_location::current().function_name();
+}
+template <auto f>
+void call_remotely(Reader& arguments, Writer& result);
+template <auto f>
+inline constexpr RemoteFunction remote_function{name_of<f>(), &call_remotely<f>};
+
+}  // namespace detail
+
+/// A function that is named when the program is compiled, so that another process can be told which
+/// one it is: `asyncio::function<&resize>`. Calling it calls the function.
+template <auto f>
+class Function {
+public:
+    using Result = std::remove_cvref_t<typename detail::SignatureOf<decltype(f)>::Result>;
+
+    constexpr Function() = default;
+
+    /// The same function, but whoever stops waiting for a call that runs, by cancellation or a
+    /// time-out, ends its process, which is replaced:
+    ///
+    ///     co_await timeout(2s, run_in_executor(pool, function<&solve>.killable(), equations));
+    constexpr Function killable() const noexcept {
+        Function copy;
+        copy.killable_ = true;
+        return copy;
+    }
+    constexpr bool is_killable() const noexcept { return killable_; }
+
+    template <class... Args>
+    constexpr decltype(auto) operator()(Args&&... args) const {
+        return std::invoke(f, std::forward<Args>(args)...);
+    }
+
+private:
+    bool killable_ = false;
+};
+template <auto f>
+inline constexpr Function<f> function{};
+
+namespace detail {
+
+class ProcessPool;
+
+// ---- the check of a signature, with sentences
+
+// A sentence for each argument and fault: only literals can be said, and a compiler says one.
+#define ASYNCIO_CHECK_ARGUMENT(is_this, which)                                                    \
+    static_assert(!(is_this) || !is_changeable,                                                   \
+                  which " of the function is taken by a reference to non-const, and what is "     \
+                        "changed in another process would be lost: take it by value, and return " \
+                        "the result");                                                            \
+    static_assert(!(is_this) || !is_pointer,                                                      \
+                  which " of the function is a pointer, which leads nowhere in another process: " \
+                        "take what it points to by value");                                       \
+    static_assert(!(is_this) || is_changeable || is_pointer || is_sent,                           \
+                  which " of the function cannot be sent to another process: its type must be "   \
+                        "default-constructible, and have members that can be sent or a function " \
+                        "serialize(archive, value), see asyncio::Writer")
+
+template <std::size_t i, class P>
+struct ArgumentCheck {
+    static constexpr bool is_changeable =
+        std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>;
+    static constexpr bool is_pointer = std::is_pointer_v<std::remove_cvref_t<P>>;
+    static constexpr bool is_sent = Sendable<kept_t<P>>;
+    static constexpr bool ok = true;
+
+    ASYNCIO_CHECK_ARGUMENT(i == 0, "argument 1");
+    ASYNCIO_CHECK_ARGUMENT(i == 1, "argument 2");
+    ASYNCIO_CHECK_ARGUMENT(i == 2, "argument 3");
+    ASYNCIO_CHECK_ARGUMENT(i == 3, "argument 4");
+    ASYNCIO_CHECK_ARGUMENT(i > 3, "an argument after the fourth");
+};
+#undef ASYNCIO_CHECK_ARGUMENT
+
+template <class F, class R, class Parameters>
+struct RemoteCheck;
+template <class F, class R, class... P>
+struct RemoteCheck<F, R, std::tuple<std::type_identity<P>...>> {
+    static_assert(!CoroLike<std::remove_cvref_t<R>>,
+                  "a coroutine belongs to a loop, not to a process: pass a function that calls "
+                  "asyncio::run()");
+    static_assert(std::is_void_v<R> || Sendable<std::remove_cvref_t<R>>,
+                  "the function's result cannot be sent back from another process: pointers and "
+                  "views cannot, and other types need default construction, and members that can "
+                  "be sent or a function serialize(archive, value), see asyncio::Writer");
+
+    using Kept = std::tuple<kept_t<P>...>;
+    using Decoded = std::tuple<std::remove_cvref_t<P>...>;
+
+    template <std::size_t... i>
+    static constexpr bool arguments(std::index_sequence<i...>) {
+        return (ArgumentCheck<i, P>::ok && ...);
+    }
+    static_assert(arguments(std::index_sequence_for<P...>()));
+};
+template <auto f>
+using Remote =
+    RemoteCheck<decltype(f), typename SignatureOf<decltype(f)>::Result,
+                typename SignatureOf<decltype(f)>::Parameters>;
+
+template <auto f>
+void call_remotely(Reader& arguments, Writer& result) {
+    typename Remote<f>::Decoded decoded;
+    arguments(decoded);
+    const auto invoke = [](auto&... argument) -> decltype(auto) {
+        return std::invoke(f, std::move(argument)...);
+    };
+    if constexpr (std::is_void_v<typename Function<f>::Result>) {
+        std::apply(invoke, decoded);
+    } else {
+        result(static_cast<const typename Function<f>::Result&>(std::apply(invoke, decoded)));
+    }
+}
+
+// ---- calls
+
+// A call between its submission and its end; the list node is that of the pool's queue, or of the
+// worker that runs it.
+//
+// Invariants:
+//  1. While it is in a list, that owns a reference of the state.
+//  2. The arguments are there until the state is no longer pending.
+class ASYNCIO_API RemoteCall : public ListNode, public JobQueue {
+public:
+    // How calls are sent: alone, or with others of a batch.
+    struct Group {
+        std::size_t batch = 0;  // 0: none
+        std::size_t chunk = 1;  // so many at most
+    };
+
+    RemoteCall(const RemoteFunction& function, ProcessPool& pool, Group group) noexcept
+        : function_(function), pool_(&pool), group_(group) {}
+    RemoteCall(const RemoteCall&) = delete;
+    RemoteCall& operator=(const RemoteCall&) = delete;
+
+    virtual ThreadFutureState& state() noexcept = 0;
+    virtual void write_arguments(Writer& writer) = 0;
+    virtual void read_result(Reader& reader) = 0;
+
+    const RemoteFunction& function() const noexcept { return function_; }
+    const Group& group() const noexcept { return group_; }
+    // Whether it is in the pool's queue. Guarded by the pool's mutex.
+    bool queued() const noexcept { return queued_; }
+    void set_queued(bool queued) noexcept { queued_ = queued; }
+    void withdraw(ThreadFutureState& state) noexcept override;
+
+protected:
+    ~RemoteCall() = default;
+
+private:
+    const RemoteFunction& function_;
+    ProcessPool* pool_;  // the state's reference of the queue keeps it alive
+    const Group group_;
+    bool queued_ = false;
+};
+
+template <auto f>
+class RemoteCallOf final : public ThreadFutureStateOf<typename Function<f>::Result>,
+                           public RemoteCall {
+public:
+    template <class... Args>
+    RemoteCallOf(ProcessPool& pool, RemoteCall::Group group, Args&&... args)
+        : RemoteCall(remote_function<f>, pool, group),
+          arguments_(std::in_place, std::forward<Args>(args)...) {}
+
+    ThreadFutureState& state() noexcept override { return *this; }
+    void write_arguments(Writer& writer) override {
+        writer(*arguments_);
+        arguments_.reset();
+    }
+    void read_result(Reader& reader) override {
+        if constexpr (!std::is_void_v<typename Function<f>::Result>) {
+            typename Function<f>::Result value{};
+            reader(value);
+            this->emplace(std::move(value));
+        }
+    }
+
+private:
+    void drop_call() noexcept override { arguments_.reset(); }
+
+    std::optional<typename Remote<f>::Kept> arguments_;
+};
+
+class ASYNCIO_API ProcessCalls {
+public:
+    explicit ProcessCalls(std::shared_ptr<ProcessPool> pool) noexcept : pool_(std::move(pool)) {}
+
+    // A number that no other calls have.
+    std::size_t new_batch() noexcept;
+    // Raises: RuntimeError after `shutdown`, BrokenProcessPool.
+    void add(RemoteCall& call);
+    // Somebody must take what the processes send back: a loop, or a thread of the pool's own.
+    void watch(EventLoop& loop);
+    void watch_by_thread();
+    // Ends the process that runs the call.
+    static void kill(ProcessPool& pool, ThreadFutureState& call) noexcept;
+    ProcessPool& pool() const noexcept { return *pool_; }
+    const std::shared_ptr<ProcessPool>& shared() const noexcept { return pool_; }
+
+    template <auto f, class... Args>
+    ThreadFuture<typename Function<f>::Result> start(RemoteCall::Group group,
+                                                     Args&&... args) {
+        static_assert(
+            std::is_constructible_v<typename Remote<f>::Kept, Args...>,
+            "the function cannot be called with these arguments: they must convert to its "
+            "parameters");
+        auto* const call = new RemoteCallOf<f>(*pool_, group, std::forward<Args>(args)...);
+        auto future = ThreadFutureAccess::make<typename Function<f>::Result>(call);
+        add(*call);
+        return future;
+    }
+
+private:
+    std::shared_ptr<ProcessPool> pool_;
+};
+
+}  // namespace detail
+
+/// A function and its arguments, to be called at the start of each process:
+/// `{asyncio::function<&load_model>, "model.bin"}`.
+class ProcessInitializer {
+public:
+    ProcessInitializer() = default;
+    template <auto f, class... Args>
+    ProcessInitializer(Function<f>, Args&&... args)  // NOLINT(google-explicit-constructor)
+        : function_(&detail::remote_function<f>),
+          write_([kept = typename detail::Remote<f>::Kept(std::forward<Args>(args)...)](
+                     Writer& writer) { writer(kept); }) {}
+
+    explicit operator bool() const noexcept { return function_ != nullptr; }
+    const detail::RemoteFunction& function() const noexcept { return *function_; }
+    void write_arguments(Writer& writer) const { write_(writer); }
+
+private:
+    const detail::RemoteFunction* function_ = nullptr;
+    std::function<void(Writer&)> write_;
+};
+
+struct ProcessPoolOptions {
+    /// Without a value: as many as the program may use processors.
+    std::optional<std::size_t> max_workers{};
+    /// A process ends after so many calls, and is replaced. Without a value: never.
+    std::optional<std::size_t> max_tasks_per_child{};
+    /// If it throws, the pool is broken.
+    ProcessInitializer initializer{};
+    /// Whether a process that ends by itself is replaced, and only its own calls fail. Otherwise the
+    /// pool is broken, as CPython's.
+    bool restart = false;
+};
+
+/// Calls functions in processes of its own. They are made when there is a call and none of them is
+/// idle, and stay until `shutdown`; each runs one call at a time.
+///
+///     asyncio::ProcessPoolExecutor pool;
+///     const Image small = co_await asyncio::run_in_executor(
+///         pool, asyncio::function<&resize>, std::move(image), 256);
+///
+/// The processes are copies of the program as it was when the first pool was made, or
+/// `start_process_server` was called: that must be before the program has a second thread. They see
+/// global variables as they were then, have the standard output and error, an empty standard input,
+/// and no other descriptor of the program; they ignore SIGINT, and are killed when the program ends,
+/// however it does. Arguments and results pass through memory that both sides share, whatever their
+/// size up to 1 GiB.
+///
+/// Raises: ValueError if there may be no worker; RuntimeError if the program has more than one
+/// thread and no server yet. Thread safety: any thread. Cost: an idle pool uses no processor time.
+/// Source: concurrent.futures.ProcessPoolExecutor.
+class ASYNCIO_API ProcessPoolExecutor {
+public:
+    explicit ProcessPoolExecutor(ProcessPoolOptions options = {});
+    explicit ProcessPoolExecutor(std::size_t max_workers)
+        : ProcessPoolExecutor(ProcessPoolOptions{.max_workers = max_workers}) {}
+    ProcessPoolExecutor(const ProcessPoolExecutor&) = delete;
+    ProcessPoolExecutor& operator=(const ProcessPoolExecutor&) = delete;
+    /// Does `shutdown(true)` unless that, or `shutdown(false)`, was called before.
+    ~ProcessPoolExecutor();
+
+    /// Has the function called. Raises: RuntimeError after `shutdown`, BrokenProcessPool.
+    template <auto f, class... Args>
+    ThreadFuture<typename Function<f>::Result> submit(Function<f>, Args&&... args) {
+        calls_.watch_by_thread();
+        return calls_.start<f>({}, std::forward<Args>(args)...);
+    }
+
+    /// Has the function called for each element, `chunksize` of them by one message; returns the
+    /// futures in the same order. Each ends by itself, but those of a chunk at the same time.
+    template <auto f, std::ranges::input_range R>
+    std::vector<ThreadFuture<typename Function<f>::Result>> map(Function<f>, R&& elements,
+                                                                std::size_t chunksize = 1) {
+        check_chunk(chunksize);
+        calls_.watch_by_thread();
+        const std::size_t batch = calls_.new_batch();
+        std::vector<ThreadFuture<typename Function<f>::Result>> futures;
+        for (auto&& element : elements) {
+            futures.push_back(calls_.start<f>({batch, chunksize}, element));
+        }
+        return futures;
+    }
+
+    /// Takes no calls any more. `wait`: returns when those it has are done and its processes have
+    /// ended. `cancel_futures`: cancels those that have not begun. May be called again.
+    void shutdown(bool wait = true, bool cancel_futures = false);
+    /// Ends all processes by SIGTERM, or SIGKILL, and takes no calls any more: those it has fail
+    /// with BrokenProcessPool. Source: Python 3.14.
+    void terminate_workers();
+    void kill_workers();
+
+    /// The numbers of the processes there are.
+    std::vector<int> processes() const;
+
+private:
+    template <auto f, class... Args>
+    friend auto run_in_executor(ProcessPoolExecutor& pool, Function<f> function, Args&&... args);
+    static void check_chunk(std::size_t chunksize);
+
+    detail::ProcessCalls calls_;
+};
+
+namespace detail {
+
+// As any future of another thread's call, but a call that nobody waits for any more is killed.
+template <class T>
+class KillingFuture final : public FutureStateOf<T, WrappedFuture> {
+public:
+    KillingFuture(EventLoop& loop, std::shared_ptr<ProcessPool> pool)
+        : FutureStateOf<T, WrappedFuture>(loop, FutureKind::future, {}), pool_(std::move(pool)) {}
+
+private:
+    void abandon(ThreadFutureState& source) noexcept override {
+        if (!source.cancel()) {
+            ProcessCalls::kill(*pool_, source);
+        }
+    }
+    void take_value(ThreadFutureState& source) override {
+        source.take_result();
+        if constexpr (!std::is_void_v<T>) {
+            this->emplace(std::move(static_cast<ThreadFutureStateOf<T>&>(source).value));
+        }
+    }
+
+    std::shared_ptr<ProcessPool> pool_;
+};
+
+}  // namespace detail
+
+/// Calls `function(args...)` in a process of the pool and returns a future of the running loop. The
+/// arguments are converted to the function's parameters here; string views and spans that it takes
+/// refer to the bytes that were sent, without another copy.
+///
+/// Raises: RuntimeError if no loop runs in this thread, or after `shutdown`; BrokenProcessPool.
+/// The future: what the function throws, see `register_exception`; BrokenProcessPool; ValueError if
+/// the arguments or the result are too large. Cancel safety: resumes at once. A call that has not
+/// begun never runs; one that runs goes on, unless it is `killable`, and its outcome is dropped.
+template <auto f, class... Args>
+auto run_in_executor(ProcessPoolExecutor& pool, Function<f> function, Args&&... args) {
+    using T = typename Function<f>::Result;
+    EventLoop& loop = get_running_loop();
+    pool.calls_.watch(loop);
+    ThreadFuture<T> call = pool.calls_.template start<f>({}, std::forward<Args>(args)...);
+    if (!function.is_killable()) {
+        return wrap_future(std::move(call));
+    }
+    auto* const state = new detail::KillingFuture<T>(loop, pool.calls_.shared());
+    Future<T> future = detail::HandleAccess::make<Future<T>>(state);
+    state->begin(detail::ThreadFutureAccess::state(call));
+    return future;
+}
+template <class F, class... Args>
+auto run_in_executor(ProcessPoolExecutor&, F&&, Args&&...) {
+    static_assert(sizeof(F) == 0,
+                  "a process pool calls a function that has a name when the program is compiled: "
+                  "pass asyncio::function<&f>");
+}
+
+/// Starts the process of which those of all pools are copies, if it is not there. Call it first in
+/// `main` if threads are started before a pool is made, or to keep what the copies inherit small.
+///
+/// Raises: RuntimeError if the program has more than one thread; std::system_error.
+ASYNCIO_API void start_process_server();
+
+// ---- exceptions
+
+namespace detail {
+
+struct ExceptionCodec {
+    void (*write)(const std::exception_ptr& error, Writer& writer);
+    // Null for one that cannot be made anew.
+    std::exception_ptr (*read)(Reader& reader);
+};
+ASYNCIO_API void register_codec(const std::type_info& type, const ExceptionCodec& codec);
+
+template <class E>
+void write_exception(const std::exception_ptr& error, Writer& writer) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const E& e) {
+        if constexpr (CustomSerialized<E>) {
+            serialize(writer, const_cast<E&>(e));
+        } else if constexpr (std::is_constructible_v<E, std::string>) {
+            writer(std::string(e.what()));
+        }
+    }
+}
+template <class E>
+std::exception_ptr read_exception(Reader& reader) {
+    if constexpr (CustomSerialized<E>) {
+        E error;
+        serialize(reader, error);
+        return std::make_exception_ptr(std::move(error));
+    } else if constexpr (std::is_constructible_v<E, std::string>) {
+        std::string text;
+        reader(text);
+        return std::make_exception_ptr(E(std::move(text)));
+    } else {
+        return std::make_exception_ptr(E());
+    }
+}
+
+}  // namespace detail
+
+/// Lets exceptions of this very type keep it on their way out of another process: by a function
+/// `serialize`, else by a constructor that takes `what()`, else without any contents. Those of the
+/// standard library and of asyncio are registered.
+///
+///     const bool registered = asyncio::register_exception<NoSuchImage>();  // at namespace scope
+///
+/// Must be called before the processes' server starts. Returns true. Thread safety: any thread.
+template <class E>
+bool register_exception() {
+    static_assert(detail::CustomSerialized<E> || std::is_constructible_v<E, std::string> ||
+                      std::is_default_constructible_v<E>,
+                  "an exception is made anew from its text: give it a constructor that takes a "
+                  "std::string, or a function serialize(archive, error)");
+    detail::register_codec(typeid(E), {&detail::write_exception<E>, &detail::read_exception<E>});
+    return true;
+}
+
+}  // namespace asyncio::inline v0

@@ -1,0 +1,146 @@
+// The loop of a pool's process: a message with calls comes, one with their results goes.
+#include "exec/process_worker.hpp"
+
+#include "exec/shared_buffer.hpp"
+#include "io/close_descriptors.hpp"
+#include "io/system_call.hpp"
+
+#include <link.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <unordered_set>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+namespace {
+
+// Whether the program had this when it was copied: a library that was loaded later is not there.
+bool is_loaded(const void* object, std::size_t size) {
+    struct Search {
+        std::uintptr_t address;
+        std::size_t size;
+    } search{reinterpret_cast<std::uintptr_t>(object), size};
+    const auto visit = [](dl_phdr_info* module, std::size_t, void* data) -> int {
+        const Search& wanted = *static_cast<Search*>(data);
+        for (int i = 0; i < module->dlpi_phnum; ++i) {
+            const ElfW(Phdr) & part = module->dlpi_phdr[i];
+            const std::uintptr_t begin = module->dlpi_addr + part.p_vaddr;
+            if (part.p_type == PT_LOAD && wanted.address >= begin &&
+                wanted.address + wanted.size <= begin + part.p_memsz) {
+                return 1;
+            }
+        }
+        return 0;
+    };
+    return ::dl_iterate_phdr(visit, &search) != 0;
+}
+
+// The end of the process by exit() must not run the destructors of the program's statics: those
+// belong to the program, and may wait for threads that are not here.
+void end_at_exit(int status, void*) {
+    std::fflush(nullptr);
+    ::_exit(status);
+}
+
+class WorkerLoop {
+public:
+    WorkerLoop(UniqueFd socket, UniqueFd inbox, UniqueFd outbox)
+        : socket_(std::move(socket)), inbox_(std::move(inbox)), outbox_(std::move(outbox)) {}
+
+    void run() {
+        Doorbell bell;
+        while (uninterrupted([&] { return ::recv(socket_.get(), &bell, sizeof bell, 0); }) ==
+               sizeof bell) {
+            SharedWriter results(outbox_);
+            Reader reader(inbox_.message(bell.size));
+            run_calls(reader, results);
+            inbox_.release(bell.size);
+            std::fflush(nullptr);
+            std::cout.flush();
+            const Doorbell answer{results.size()};
+            if (::send(socket_.get(), &answer, sizeof answer, MSG_NOSIGNAL) < 0) {
+                return;
+            }
+        }
+    }
+
+private:
+    void run_calls(Reader& reader, Writer& results) {
+        CallsHeader header;
+        std::memcpy(&header, reader.read(sizeof header), sizeof header);
+        for (std::uint64_t i = 0; i < header.count; ++i) {
+            reader.align(alignof(ArgumentsHeader));
+            ArgumentsHeader arguments;
+            std::memcpy(&arguments, reader.read(sizeof arguments), sizeof arguments);
+            Reader one({reader.read(arguments.size), arguments.size});
+            run_call(header.function, one, results);
+        }
+    }
+
+    void run_call(const RemoteFunction* function, Reader& arguments, Writer& results) {
+        results.align(alignof(ResultHeader));
+        const std::size_t start = results.size();
+        ResultHeader header{};
+        results.write(&header, sizeof header);
+        try {
+            check(function);
+            function->call(arguments, results);
+        } catch (...) {
+            results.rewind(start + sizeof header);
+            header.failed = 1;
+            write_error(results, std::current_exception());
+        }
+        const std::size_t end = results.size();
+        header.size = end - start - sizeof header;
+        std::memcpy(outbox_.data() + start, &header, sizeof header);
+    }
+
+    void check(const RemoteFunction* function) {
+        if (!known_.contains(function)) {
+            if (!is_loaded(function, sizeof *function)) {
+                throw RuntimeError(
+                    "the function is in a library that was loaded after the server of process "
+                    "pools was started: load it before, or call start_process_server() later");
+            }
+            known_.insert(function);
+        }
+    }
+
+    UniqueFd socket_;
+    SharedBuffer inbox_;
+    SharedBuffer outbox_;
+    std::unordered_set<const RemoteFunction*> known_;
+};
+
+}  // namespace
+
+void run_worker(pid_t server, UniqueFd socket, UniqueFd inbox, UniqueFd outbox) noexcept {
+    // The server has one thread, so this is its end and not that of a thread.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != server) {
+        ::_exit(1);
+    }
+    ::prctl(PR_SET_NAME, "asyncio-worker");
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    close_descriptors_but({socket.get(), inbox.get(), outbox.get()});
+    ::on_exit(&end_at_exit, nullptr);
+    try {
+        WorkerLoop(std::move(socket), std::move(inbox), std::move(outbox)).run();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "asyncio: a process of a pool ends: %s\n", error.what());
+        ::_exit(1);
+    }
+    ::_exit(0);
+}
+
+}  // namespace detail
+}  // namespace asyncio::inline v0

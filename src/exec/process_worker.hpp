@@ -1,0 +1,44 @@
+// What a process of a pool does.
+#pragma once
+
+#include <asyncio/process_pool.hpp>
+
+#include "io/unique_fd.hpp"
+
+#include <sys/types.h>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+/// Tells the other side that a message of so many bytes lies in the shared memory.
+struct Doorbell {
+    std::uint64_t size;
+};
+
+/// A message to a process begins with this, and the arguments of each call follow.
+struct CallsHeader {
+    const RemoteFunction* function;
+    std::uint64_t count;
+};
+
+/// Before the arguments of each call, so that one whose arguments cannot be read harms no other.
+struct alignas(std::max_align_t) ArgumentsHeader {
+    std::uint64_t size;
+};
+
+/// A message from a process has this for each call, and the result or the error after it.
+struct alignas(std::max_align_t) ResultHeader {
+    std::uint64_t size;
+    std::uint64_t failed;
+};
+
+/// Runs calls until the socket is closed. `server`: the process to die with.
+[[noreturn]] void run_worker(pid_t server, UniqueFd socket, UniqueFd inbox,
+                             UniqueFd outbox) noexcept;
+
+/// An exception as bytes, and back. `where` goes into the RemoteError.
+void write_error(Writer& writer, const std::exception_ptr& error);
+std::exception_ptr read_error(Reader& reader, const std::string& where);
+
+}  // namespace detail
+}  // namespace asyncio::inline v0

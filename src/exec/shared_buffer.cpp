@@ -1,0 +1,89 @@
+// Memory files, which grow and are sealed against shrinking.
+#include "exec/shared_buffer.hpp"
+
+#include "io/system_call.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <bit>
+
+namespace asyncio::inline v0 {
+namespace detail {
+
+SharedBuffer::SharedBuffer()
+    : fd_(check(::memfd_create("asyncio-message", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+                "memfd_create")) {
+    check(::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK), "sealing shared memory");
+    reserve(initial_size);
+}
+
+SharedBuffer::SharedBuffer(UniqueFd fd) : fd_(std::move(fd)) { map(initial_size); }
+
+SharedBuffer::~SharedBuffer() {
+    if (data_ != nullptr) {
+        ::munmap(data_, capacity_);
+    }
+}
+
+void SharedBuffer::map(std::size_t size) {
+    void* const mapped =
+        data_ == nullptr
+            ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0)
+            : ::mremap(data_, capacity_, size, MREMAP_MAYMOVE);
+    if (mapped == MAP_FAILED) {
+        throw_errno("cannot map shared memory");
+    }
+    data_ = static_cast<char*>(mapped);
+    capacity_ = size;
+}
+
+void SharedBuffer::reserve(std::size_t size) {
+    if (size <= capacity_) {
+        return;
+    }
+    if (size > size_max) {
+        throw ValueError("what is sent to or from another process takes more than " +
+                         std::to_string(size_max >> 20) + " MiB: send it in pieces, or in a file");
+    }
+    const std::size_t larger = std::bit_ceil(std::max(size, initial_size));
+    struct ::stat status{};
+    check(::fstat(fd_.get(), &status), "fstat");
+    // The other process may have made it larger.
+    if (static_cast<std::size_t>(status.st_size) < larger) {
+        check(::ftruncate(fd_.get(), static_cast<off_t>(larger)), "cannot enlarge shared memory");
+    }
+    map(larger);
+}
+
+std::span<const char> SharedBuffer::message(std::size_t size) {
+    if (size > capacity_) {
+        struct ::stat status{};
+        check(::fstat(fd_.get(), &status), "fstat");
+        const auto there = static_cast<std::size_t>(status.st_size);
+        if (size > there || size > size_max) {
+            throw DecodeError("a message of " + std::to_string(size) + " bytes in " +
+                              std::to_string(there) + " bytes of shared memory");
+        }
+        map(there);
+    }
+    return {data_, size};
+}
+
+void SharedBuffer::release(std::size_t size) noexcept {
+    if (size > kept_max) {
+        ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    static_cast<off_t>(kept_max), static_cast<off_t>(capacity_ - kept_max));
+    }
+}
+
+void SharedWriter::grow(std::size_t size) {
+    // Twice the size at least, so that many small growths copy little page tables.
+    buffer_.reserve(Writer::size() + size);
+    set_room(buffer_.data(), buffer_.capacity());
+}
+
+}  // namespace detail
+}  // namespace asyncio::inline v0

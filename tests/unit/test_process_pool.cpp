@@ -1,0 +1,242 @@
+// Calls in other processes.
+#include <asyncio/asyncio.hpp>
+#include <asyncio/process_pool.hpp>
+#include <asyncio/testing/gtest.hpp>
+
+#include "outcome.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <map>
+
+namespace {
+
+using namespace std::chrono_literals;
+using asyncio::Coro;
+using asyncio::function;
+using asyncio::ProcessPoolExecutor;
+using asyncio::run_in_executor;
+
+int add(int a, int b) { return a + b; }
+int process_number() { return ::getpid(); }
+std::string twice(const std::string& text) { return text + text; }
+std::size_t length(std::string_view text) { return text.size(); }
+double sum(std::span<const double> numbers) {
+    double total = 0;
+    for (const double number : numbers) {
+        total += number;
+    }
+    return total;
+}
+void end_by(int number) { ::raise(number); }
+void leave(int code) { std::exit(code); }
+int fail(const std::string& text) { throw asyncio::ValueError(text); }
+int fail_as(int kind) {
+    struct Unknown : std::runtime_error {
+        using std::runtime_error::runtime_error;
+    };
+    switch (kind) {
+        case 0: throw std::out_of_range("too far");
+        case 1: throw std::system_error(ENOENT, std::generic_category(), "cannot open");
+        case 2: throw Unknown("what is this");
+        default: throw 7;
+    }
+}
+void wait_for_ever() {
+    while (true) {
+        ::pause();
+    }
+}
+
+struct Point {
+    double x = 0;
+    double y = 0;
+    bool operator==(const Point&) const = default;
+};
+struct Shape {
+    std::string name;
+    std::vector<Point> points;
+    std::map<std::string, std::optional<int>> tags;
+    std::variant<int, std::string> id;
+    std::chrono::milliseconds age{};
+    bool operator==(const Shape&) const = default;
+};
+Shape mirrored(Shape shape) {
+    for (Point& point : shape.points) {
+        point.x = -point.x;
+    }
+    return shape;
+}
+
+ASYNC_TEST(ProcessPools, a_call_runs_in_another_process_and_gives_its_result) {
+    ProcessPoolExecutor pool(1);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1, 2), 3);
+    const int number = co_await run_in_executor(pool, function<&process_number>);
+    EXPECT_NE(number, ::getpid());
+    EXPECT_EQ(pool.processes(), std::vector<int>{number});
+}
+
+ASYNC_TEST(ProcessPools, structs_of_anything_go_there_and_back) {
+    ProcessPoolExecutor pool(1);
+    const Shape shape{"star", {{1, 2}, {3, 4}}, {{"a", 1}, {"b", {}}}, "seven", 5ms};
+    Shape expected = shape;
+    expected.points = {{-1, 2}, {-3, 4}};
+    EXPECT_EQ(co_await run_in_executor(pool, function<&mirrored>, shape), expected);
+}
+
+ASYNC_TEST(ProcessPools, megabytes_go_there_and_back) {
+    ProcessPoolExecutor pool(1);
+    for (const std::size_t size : {std::size_t{1} << 20, std::size_t{40} << 20, std::size_t{1}}) {
+        const std::string text(size, 'x');
+        EXPECT_EQ(co_await run_in_executor(pool, function<&twice>, text), text + text);
+        EXPECT_EQ(co_await run_in_executor(pool, function<&length>, text), size);
+    }
+    const std::vector<double> numbers(100'000, 0.5);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&sum>, numbers), 50'000);
+}
+
+ASYNC_TEST(ProcessPools, exceptions_keep_their_type_if_it_is_known) {
+    ProcessPoolExecutor pool(1);
+    EXPECT_EQ(co_await outcome(run_in_executor(pool, function<&fail>, "no")), "ValueError: no");
+    EXPECT_EQ(co_await outcome(run_in_executor(pool, function<&fail_as>, 0)),
+              "out_of_range: too far");
+    EXPECT_EQ(co_await outcome(run_in_executor(pool, function<&fail_as>, 1)),
+              "system_error: cannot open: No such file or directory");
+    const std::string unknown = co_await outcome(run_in_executor(pool, function<&fail_as>, 2));
+    EXPECT_TRUE(unknown.starts_with("RemoteError: ") && unknown.ends_with("Unknown: what is this"))
+        << unknown;
+    EXPECT_EQ(co_await outcome(run_in_executor(pool, function<&fail_as>, 3)), "RemoteError: int");
+    EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1, 2), 3);
+}
+
+ASYNC_TEST(ProcessPools, an_error_tells_where_it_was_thrown) {
+    ProcessPoolExecutor pool(1);
+    try {
+        co_await run_in_executor(pool, function<&fail>, "no");
+        ADD_FAILURE();
+    } catch (const asyncio::ValueError& error) {
+        try {
+            std::rethrow_exception(error.cause());
+        } catch (const asyncio::RemoteError& remote) {
+            EXPECT_NE(remote.where().find("fail"), std::string::npos) << remote.where();
+            EXPECT_NE(remote.where().find("process "), std::string::npos) << remote.where();
+        }
+    }
+}
+
+ASYNC_TEST(ProcessPools, a_crash_breaks_the_pool_and_says_by_what) {
+    for (const auto& [number, name] : {std::pair(SIGSEGV, "SIGSEGV"), std::pair(SIGKILL, "SIGKILL"),
+                                       std::pair(SIGABRT, "SIGABRT")}) {
+        ProcessPoolExecutor pool(1);
+        auto crashing = run_in_executor(pool, function<&end_by>, number);
+        auto waiting = run_in_executor(pool, function<&add>, 1, 2);
+        const std::string text = co_await outcome(crashing);
+        EXPECT_TRUE(text.starts_with("BrokenProcessPool: process ")) << text;
+        EXPECT_NE(text.find(name), std::string::npos) << text;
+        EXPECT_NE(text.find("end_by"), std::string::npos) << text;
+        EXPECT_TRUE((co_await outcome(waiting)).starts_with("BrokenProcessPool: the pool is broken"));
+        EXPECT_THROW((void)run_in_executor(pool, function<&add>, 1, 2), asyncio::BrokenProcessPool);
+    }
+}
+
+ASYNC_TEST(ProcessPools, one_that_restarts_fails_only_the_call_that_crashed) {
+    ProcessPoolExecutor pool({.max_workers = 1, .restart = true});
+    for (int i = 0; i < 10; ++i) {
+        auto crashing = run_in_executor(pool, function<&end_by>, SIGKILL);
+        auto leaving = run_in_executor(pool, function<&leave>, 3);
+        auto working = run_in_executor(pool, function<&add>, i, i);
+        EXPECT_NE((co_await outcome(crashing)).find("SIGKILL"), std::string::npos);
+        EXPECT_NE((co_await outcome(leaving)).find("exited with code 3"), std::string::npos);
+        EXPECT_EQ(co_await working, 2 * i);
+    }
+}
+
+ASYNC_TEST(ProcessPools, a_call_that_waits_for_its_turn_can_be_cancelled) {
+    ProcessPoolExecutor pool({.max_workers = 1, .restart = true});
+    auto running = run_in_executor(pool, function<&wait_for_ever>.killable());
+    auto waiting = run_in_executor(pool, function<&add>, 1, 2);
+    EXPECT_TRUE(waiting.cancel());
+    EXPECT_EQ(co_await outcome(waiting), "cancelled");
+    running.cancel();
+    EXPECT_EQ(co_await outcome(running), "cancelled");
+    EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1, 2), 3);
+}
+
+// On a real clock: a virtual one stands still while a call runs.
+TEST(ProcessPoolCalls, that_are_killable_end_with_their_time_out_and_the_pool_goes_on) {
+    asyncio::run([]() -> Coro<void> {
+        ProcessPoolExecutor pool(1);
+        const int before = co_await run_in_executor(pool, function<&process_number>);
+        EXPECT_EQ(co_await outcome(asyncio::wait_for(
+                      run_in_executor(pool, function<&wait_for_ever>.killable()), 20ms)),
+                  "TimeoutError: timed out");
+        EXPECT_NE(co_await run_in_executor(pool, function<&process_number>), before);
+    });
+}
+
+TEST(ProcessPoolCalls, need_no_loop) {
+    ProcessPoolExecutor pool(2);
+    EXPECT_EQ(pool.submit(function<&add>, 1, 2).result(), 3);
+    std::vector<std::string> texts{"a", "b", "c", "d", "e"};
+    std::string all;
+    for (const auto& future : pool.map(function<&twice>, texts, 2)) {
+        all += future.result();
+    }
+    EXPECT_EQ(all, "aabbccddee");
+    pool.shutdown();
+    EXPECT_THROW(pool.submit(function<&add>, 1, 2), asyncio::RuntimeError);
+}
+
+TEST(ProcessPoolCalls, of_a_chunk_fail_one_by_one) {
+    ProcessPoolExecutor pool(1);
+    const auto futures = pool.map(function<&fail_as>, std::vector<int>{0, 1, 0}, 3);
+    EXPECT_THROW(futures[0].result(), std::out_of_range);
+    EXPECT_THROW(futures[1].result(), std::system_error);
+    EXPECT_THROW(futures[2].result(), std::out_of_range);
+}
+
+TEST(ProcessPoolCalls, a_process_ends_after_its_share) {
+    ProcessPoolExecutor pool({.max_workers = 1, .max_tasks_per_child = 2});
+    const int first = pool.submit(function<&process_number>).result();
+    EXPECT_EQ(pool.submit(function<&process_number>).result(), first);
+    EXPECT_NE(pool.submit(function<&process_number>).result(), first);
+}
+
+int initialised = 0;
+void initialise(const std::string& text, int factor) {
+    initialised = static_cast<int>(text.size()) * factor;
+}
+int get_initialised() { return initialised; }
+
+TEST(ProcessPoolCalls, the_initializer_runs_first_in_each_process) {
+    ProcessPoolExecutor pool({.max_workers = 1, .initializer = {function<&initialise>, "abc", 5}});
+    EXPECT_EQ(pool.submit(function<&get_initialised>).result(), 15);
+    EXPECT_EQ(initialised, 0);
+}
+
+TEST(ProcessPoolCalls, an_initializer_that_fails_breaks_the_pool) {
+    ProcessPoolExecutor pool({.max_workers = 1, .initializer = {function<&fail>, "no model"}});
+    try {
+        pool.submit(function<&add>, 1, 2).result();
+        FAIL();
+    } catch (const asyncio::BrokenProcessPool& error) {
+        EXPECT_NE(std::string(error.what()).find("ValueError: no model"), std::string::npos)
+            << error.what();
+    }
+}
+
+TEST(ProcessPoolCalls, workers_can_be_killed) {
+    ProcessPoolExecutor pool(2);
+    auto stuck = pool.submit(function<&wait_for_ever>);
+    while (pool.processes().empty()) {
+        ::sched_yield();
+    }
+    pool.kill_workers();
+    EXPECT_THROW(stuck.result(), asyncio::BrokenProcessPool);
+    EXPECT_THROW(pool.submit(function<&add>, 1, 2), asyncio::BrokenProcessPool);
+}
+
+}  // namespace
