@@ -2,7 +2,8 @@
 #pragma once
 
 #include <asyncio/executors.hpp>
-#include <asyncio/serialize.hpp>
+#include <asyncio/remote_error.hpp>
+#include <asyncio/remote_function.hpp>
 
 namespace asyncio::inline v0 {
 
@@ -14,181 +15,9 @@ public:
     ~BrokenProcessPool() override;
 };
 
-/// What was thrown in another process. The error itself, if its type is none that is registered
-/// with `register_exception`; else the cause of the error, where that is an asyncio::Error.
-class ASYNCIO_API RemoteError : public Error {
-public:
-    RemoteError(std::string type_name, std::string text, std::string where);
-    ~RemoteError() override;
-
-    /// The exception's type, demangled.
-    const std::string& type_name() const noexcept { return type_name_; }
-    /// The function that was called, and the process.
-    const std::string& where() const noexcept { return where_; }
-
-private:
-    std::string type_name_;
-    std::string where_;
-};
-
-namespace detail {
-
-template <class F>
-struct SignatureOf : SignatureOf<decltype(&F::operator())> {};
-template <class R, class... P>
-struct SignatureOf<R (*)(P...)> {
-    using Result = R;
-    using Parameters = std::tuple<std::type_identity<P>...>;
-};
-template <class R, class... P>
-struct SignatureOf<R (*)(P...) noexcept> : SignatureOf<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct SignatureOf<R (C::*)(P...) const> : SignatureOf<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct SignatureOf<R (C::*)(P...) const noexcept> : SignatureOf<R (*)(P...)> {};
-
-// What the caller keeps of an argument until it is sent.
-template <class P>
-struct Kept {
-    using type = P;
-};
-template <class C, class Traits>
-struct Kept<std::basic_string_view<C, Traits>> {
-    using type = std::basic_string<C, Traits>;
-};
-template <class T, std::size_t extent>
-struct Kept<std::span<T, extent>> {
-    using type = std::vector<std::remove_const_t<T>>;
-};
-template <class P>
-using kept_t = typename Kept<std::remove_cvref_t<P>>::type;
-
-// A function as the processes know it. They are copies of each other, so its address is its name.
-struct RemoteFunction {
-    std::string_view name;
-    // Reads the arguments, and writes what the function returns.
-    void (*call)(Reader& arguments, Writer& result);
-};
-
-template <auto f>
-constexpr std::string_view name_of() {
-    return std::source_location::current().function_name();
-}
-template <auto f>
-void call_remotely(Reader& arguments, Writer& result);
-template <auto f>
-inline constexpr RemoteFunction remote_function{name_of<f>(), &call_remotely<f>};
-
-}  // namespace detail
-
-/// A function that is named when the program is compiled, so that another process can be told which
-/// one it is: `asyncio::function<&resize>`. Calling it calls the function.
-template <auto f>
-class Function {
-public:
-    using Result = std::remove_cvref_t<typename detail::SignatureOf<decltype(f)>::Result>;
-
-    constexpr Function() = default;
-
-    /// The same function, but whoever stops waiting for a call that runs, by cancellation or a
-    /// time-out, ends its process, which is replaced:
-    ///
-    ///     co_await timeout(2s, run_in_executor(pool, function<&solve>.killable(), equations));
-    constexpr Function killable() const noexcept {
-        Function copy;
-        copy.killable_ = true;
-        return copy;
-    }
-    constexpr bool is_killable() const noexcept { return killable_; }
-
-    template <class... Args>
-    constexpr decltype(auto) operator()(Args&&... args) const {
-        return std::invoke(f, std::forward<Args>(args)...);
-    }
-
-private:
-    bool killable_ = false;
-};
-template <auto f>
-inline constexpr Function<f> function{};
-
 namespace detail {
 
 class ProcessPool;
-
-// ---- the check of a signature, with sentences
-
-// A sentence for each argument and fault: only literals can be said, and a compiler says one.
-#define ASYNCIO_CHECK_ARGUMENT(is_this, which)                                                    \
-    static_assert(!(is_this) || !is_changeable,                                                   \
-                  which " of the function is taken by a reference to non-const, and what is "     \
-                        "changed in another process would be lost: take it by value, and return " \
-                        "the result");                                                            \
-    static_assert(!(is_this) || !is_pointer,                                                      \
-                  which " of the function is a pointer, which leads nowhere in another process: " \
-                        "take what it points to by value");                                       \
-    static_assert(!(is_this) || is_changeable || is_pointer || is_sent,                           \
-                  which " of the function cannot be sent to another process: its type must be "   \
-                        "default-constructible, and have members that can be sent or a function " \
-                        "serialize(archive, value), see asyncio::Writer")
-
-template <std::size_t i, class P>
-struct ArgumentCheck {
-    static constexpr bool is_changeable =
-        std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>;
-    static constexpr bool is_pointer = std::is_pointer_v<std::remove_cvref_t<P>>;
-    static constexpr bool is_sent = Sendable<kept_t<P>>;
-    static constexpr bool ok = true;
-
-    ASYNCIO_CHECK_ARGUMENT(i == 0, "argument 1");
-    ASYNCIO_CHECK_ARGUMENT(i == 1, "argument 2");
-    ASYNCIO_CHECK_ARGUMENT(i == 2, "argument 3");
-    ASYNCIO_CHECK_ARGUMENT(i == 3, "argument 4");
-    ASYNCIO_CHECK_ARGUMENT(i > 3, "an argument after the fourth");
-};
-#undef ASYNCIO_CHECK_ARGUMENT
-
-template <class F, class R, class Parameters>
-struct RemoteCheck;
-template <class F, class R, class... P>
-struct RemoteCheck<F, R, std::tuple<std::type_identity<P>...>> {
-    static_assert(!CoroLike<std::remove_cvref_t<R>>,
-                  "a coroutine belongs to a loop, not to a process: pass a function that calls "
-                  "asyncio::run()");
-    static_assert(std::is_void_v<R> || Sendable<std::remove_cvref_t<R>>,
-                  "the function's result cannot be sent back from another process: pointers and "
-                  "views cannot, and other types need default construction, and members that can "
-                  "be sent or a function serialize(archive, value), see asyncio::Writer");
-
-    using Kept = std::tuple<kept_t<P>...>;
-    using Decoded = std::tuple<std::remove_cvref_t<P>...>;
-
-    template <std::size_t... i>
-    static constexpr bool arguments(std::index_sequence<i...>) {
-        return (ArgumentCheck<i, P>::ok && ...);
-    }
-    static_assert(arguments(std::index_sequence_for<P...>()));
-};
-template <auto f>
-using Remote =
-    RemoteCheck<decltype(f), typename SignatureOf<decltype(f)>::Result,
-                typename SignatureOf<decltype(f)>::Parameters>;
-
-template <auto f>
-void call_remotely(Reader& arguments, Writer& result) {
-    typename Remote<f>::Decoded decoded;
-    arguments(decoded);
-    const auto invoke = [](auto&... argument) -> decltype(auto) {
-        return std::invoke(f, std::move(argument)...);
-    };
-    if constexpr (std::is_void_v<typename Function<f>::Result>) {
-        std::apply(invoke, decoded);
-    } else {
-        result(static_cast<const typename Function<f>::Result&>(std::apply(invoke, decoded)));
-    }
-}
-
-// ---- calls
 
 // A call between its submission and its end; the list node is that of the pool's queue, or of the
 // worker that runs it.
@@ -275,8 +104,7 @@ public:
     const std::shared_ptr<ProcessPool>& shared() const noexcept { return pool_; }
 
     template <auto f, class... Args>
-    ThreadFuture<typename Function<f>::Result> start(RemoteCall::Group group,
-                                                     Args&&... args) {
+    ThreadFuture<typename Function<f>::Result> start(RemoteCall::Group group, Args&&... args) {
         static_assert(
             std::is_constructible_v<typename Remote<f>::Kept, Args...>,
             "the function cannot be called with these arguments: they must convert to its "
@@ -320,8 +148,8 @@ struct ProcessPoolOptions {
     std::optional<std::size_t> max_tasks_per_child{};
     /// If it throws, the pool is broken.
     ProcessInitializer initializer{};
-    /// Whether a process that ends by itself is replaced, and only its own calls fail. Otherwise the
-    /// pool is broken, as CPython's.
+    /// Whether a process that ends by itself is replaced, and only its own calls fail. Otherwise
+    /// the pool is broken, as CPython's.
     bool restart = false;
 };
 
@@ -335,9 +163,9 @@ struct ProcessPoolOptions {
 /// The processes are copies of the program as it was when the first pool was made, or
 /// `start_process_server` was called: that must be before the program has a second thread. They see
 /// global variables as they were then, have the standard output and error, an empty standard input,
-/// and no other descriptor of the program; they ignore SIGINT, and are killed when the program ends,
-/// however it does. Arguments and results pass through memory that both sides share, whatever their
-/// size up to 1 GiB.
+/// and no other descriptor of the program; they ignore SIGINT, and are killed when the program
+/// ends, however it does. Arguments and results pass through memory that both sides share, whatever
+/// their size up to 1 GiB.
 ///
 /// Raises: ValueError if there may be no worker; RuntimeError if the program has more than one
 /// thread and no server yet. Thread safety: any thread. Cost: an idle pool uses no processor time.
@@ -454,62 +282,5 @@ auto run_in_executor(ProcessPoolExecutor&, F&&, Args&&...) {
 ///
 /// Raises: RuntimeError if the program has more than one thread; std::system_error.
 ASYNCIO_API void start_process_server();
-
-// ---- exceptions
-
-namespace detail {
-
-struct ExceptionCodec {
-    void (*write)(const std::exception_ptr& error, Writer& writer);
-    // Null for one that cannot be made anew.
-    std::exception_ptr (*read)(Reader& reader);
-};
-ASYNCIO_API void register_codec(const std::type_info& type, const ExceptionCodec& codec);
-
-template <class E>
-void write_exception(const std::exception_ptr& error, Writer& writer) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const E& e) {
-        if constexpr (CustomSerialized<E>) {
-            serialize(writer, const_cast<E&>(e));
-        } else if constexpr (std::is_constructible_v<E, std::string>) {
-            writer(std::string(e.what()));
-        }
-    }
-}
-template <class E>
-std::exception_ptr read_exception(Reader& reader) {
-    if constexpr (CustomSerialized<E>) {
-        E error;
-        serialize(reader, error);
-        return std::make_exception_ptr(std::move(error));
-    } else if constexpr (std::is_constructible_v<E, std::string>) {
-        std::string text;
-        reader(text);
-        return std::make_exception_ptr(E(std::move(text)));
-    } else {
-        return std::make_exception_ptr(E());
-    }
-}
-
-}  // namespace detail
-
-/// Lets exceptions of this very type keep it on their way out of another process: by a function
-/// `serialize`, else by a constructor that takes `what()`, else without any contents. Those of the
-/// standard library and of asyncio are registered.
-///
-///     const bool registered = asyncio::register_exception<NoSuchImage>();  // at namespace scope
-///
-/// Must be called before the processes' server starts. Returns true. Thread safety: any thread.
-template <class E>
-bool register_exception() {
-    static_assert(detail::CustomSerialized<E> || std::is_constructible_v<E, std::string> ||
-                      std::is_default_constructible_v<E>,
-                  "an exception is made anew from its text: give it a constructor that takes a "
-                  "std::string, or a function serialize(archive, error)");
-    detail::register_codec(typeid(E), {&detail::write_exception<E>, &detail::read_exception<E>});
-    return true;
-}
 
 }  // namespace asyncio::inline v0

@@ -97,7 +97,17 @@ std::string demangle(const char* mangled) {
 
 std::string exception_type_name(const std::exception_ptr& exception) {
     const std::type_info* type = exception.__cxa_exception_type();
-    return type == nullptr ? "unknown" : demangle(type->name());
+    if (type == nullptr) {
+        return "unknown";
+    }
+    // What std::throw_with_nested throws is of a type around that of the exception.
+    constexpr std::string_view nested = "St17_Nested_exceptionI";
+    const std::string_view name = type->name();
+    if (name.starts_with(nested) && name.ends_with('E')) {
+        const std::string_view inner = name.substr(nested.size());
+        return demangle(std::string(inner.substr(0, inner.size() - 1)).c_str());
+    }
+    return demangle(type->name());
 }
 
 ExceptionClass classify(const std::exception_ptr& exception) noexcept {

@@ -4,8 +4,8 @@
 
 #include <asyncio/log.hpp>
 
-#include "io/thread.hpp"
 #include "io/system_call.hpp"
+#include "io/thread.hpp"
 
 #include <sched.h>
 #include <signal.h>
@@ -112,8 +112,7 @@ struct ProcessPool::LoopWatch final : CompositeNode {
 // ---- making and watching
 
 ProcessPool::ProcessPool(ProcessPoolOptions options)
-    : options_(std::move(options)),
-      workers_max_(checked_workers(options_)),
+    : options_(std::move(options)), workers_max_(checked_workers(options_)),
       epoll_(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       connection_(connect_to_server()),
       end_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
@@ -285,9 +284,7 @@ std::optional<std::string> ProcessPool::read_results(Worker& worker, std::uint64
                 if (header.failed == 0) {
                     call.read_result(one);
                 } else {
-                    call.state().receiver().error =
-                        read_error(one, std::string(call.function().name) + " in " +
-                                            process_name(worker.pid));
+                    call.state().receiver().error = read_error(one, worker.pid);
                 }
             } catch (...) {
                 call.state().receiver().error = std::current_exception();
@@ -377,7 +374,7 @@ void ProcessPool::take_initialised(Worker& worker, std::uint64_t size, Calls& en
         ResultHeader header;
         std::memcpy(&header, reader.read(sizeof header), sizeof header);
         if (header.failed != 0) {
-            std::rethrow_exception(read_error(reader, process_name(worker.pid)));
+            std::rethrow_exception(read_error(reader, worker.pid));
         }
     } catch (...) {
         break_down("the initializer of " + process_name(worker.pid) +
@@ -391,7 +388,8 @@ void ProcessPool::take_initialised(Worker& worker, std::uint64_t size, Calls& en
 // The worker has nothing to do.
 void ProcessPool::make_idle(Worker& worker) noexcept {
     worker.busy = false;
-    const bool is_worn = options_.max_tasks_per_child && worker.tasks >= *options_.max_tasks_per_child;
+    const bool is_worn =
+        options_.max_tasks_per_child && worker.tasks >= *options_.max_tasks_per_child;
     if (is_worn || (shut_down_ && queue_.empty()) || !broken_.empty()) {
         retire(worker);
     } else {
@@ -526,9 +524,8 @@ void ProcessPool::break_down(const std::string& reason, int signal, Calls& ended
 }
 
 void ProcessPool::signal_worker(const Worker& worker, int number) noexcept {
-    send_request(connection_.get(), {.kind = ServerRequest::Kind::signal,
-                                     .worker = worker.id,
-                                     .signal = number});
+    send_request(connection_.get(),
+                 {.kind = ServerRequest::Kind::signal, .worker = worker.id, .signal = number});
 }
 
 void ProcessPool::kill(const RemoteCall& call) noexcept {
@@ -593,8 +590,10 @@ void ProcessPool::receive_bell(std::uint32_t id) noexcept {
     }
     Worker& worker = *found->second;
     Doorbell bell{};
-    const ssize_t size = uninterrupted(
-        [&] { return ::recv(worker.socket.get(), &bell, sizeof bell, MSG_DONTWAIT); });
+    const ssize_t size = uninterrupted([&] {
+        // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): it does not wait
+        return ::recv(worker.socket.get(), &bell, sizeof bell, MSG_DONTWAIT);
+    });
     if (size == sizeof bell && worker.busy && !worker.reply) {
         worker.reply = bell.size;
         note_news(worker);

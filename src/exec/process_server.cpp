@@ -99,9 +99,8 @@ private:
     };
 
     void wait() {
-        std::vector<pollfd> polled{{control_.get(), POLLIN, 0},
-                                   {children_.get(), POLLIN, 0},
-                                   {program_.get(), POLLIN, 0}};
+        std::vector<pollfd> polled{
+            {control_.get(), POLLIN, 0}, {children_.get(), POLLIN, 0}, {program_.get(), POLLIN, 0}};
         for (const auto& [fd, pool] : pools_) {
             const int events = pool.unsent.empty() ? POLLIN : POLLIN | POLLOUT;
             polled.push_back({fd, static_cast<short>(events), 0});
@@ -160,8 +159,7 @@ private:
         flush(pools_[connection]);
     }
 
-    void spawn(int connection, std::uint32_t id, UniqueFd socket, UniqueFd inbox,
-               UniqueFd outbox) {
+    void spawn(int connection, std::uint32_t id, UniqueFd socket, UniqueFd inbox, UniqueFd outbox) {
         const pid_t server = ::getpid();
         const pid_t pid = ::fork();
         if (pid == 0) {
@@ -235,7 +233,7 @@ private:
     UniqueFd control_;
     UniqueFd program_;
     UniqueFd children_;
-    std::unordered_map<int, Pool> pools_;      // by descriptor
+    std::unordered_map<int, Pool> pools_;  // by descriptor
     std::unordered_map<pid_t, Worker> workers_;
 };
 

@@ -2,6 +2,7 @@
 #include "exec/process_worker.hpp"
 
 #include "exec/shared_buffer.hpp"
+#include "exec/throw_trace.hpp"
 #include "io/close_descriptors.hpp"
 #include "io/system_call.hpp"
 
@@ -30,7 +31,7 @@ bool is_loaded(const void* object, std::size_t size) {
     const auto visit = [](dl_phdr_info* module, std::size_t, void* data) -> int {
         const Search& wanted = *static_cast<Search*>(data);
         for (int i = 0; i < module->dlpi_phnum; ++i) {
-            const ElfW(Phdr) & part = module->dlpi_phdr[i];
+            const ElfW(Phdr)& part = module->dlpi_phdr[i];
             const std::uintptr_t begin = module->dlpi_addr + part.p_vaddr;
             if (part.p_type == PT_LOAD && wanted.address >= begin &&
                 wanted.address + wanted.size <= begin + part.p_memsz) {
@@ -92,10 +93,12 @@ private:
         try {
             check(function);
             function->call(arguments, results);
+        } catch (const ThrowObserver&) {
+            std::terminate();  // it cannot come here
         } catch (...) {
             results.rewind(start + sizeof header);
             header.failed = 1;
-            write_error(results, std::current_exception());
+            write_error(results, std::current_exception(), *function);
         }
         const std::size_t end = results.size();
         header.size = end - start - sizeof header;

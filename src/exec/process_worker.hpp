@@ -36,9 +36,10 @@ struct alignas(std::max_align_t) ResultHeader {
 [[noreturn]] void run_worker(pid_t server, UniqueFd socket, UniqueFd inbox,
                              UniqueFd outbox) noexcept;
 
-/// An exception as bytes, and back. `where` goes into the RemoteError.
-void write_error(Writer& writer, const std::exception_ptr& error);
-std::exception_ptr read_error(Reader& reader, const std::string& where);
+/// An exception that came out of a function, as bytes. Requires: a ThrowObserver saw it.
+void write_error(Writer& writer, const std::exception_ptr& error, const RemoteFunction& function);
+/// Makes it anew. `pid`: the process it comes from.
+std::exception_ptr read_error(Reader& reader, int pid);
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

@@ -2,9 +2,9 @@
 #include <asyncio/process_pool.hpp>
 
 #include "base/exception_type.hpp"
+#include "base/function_name.hpp"
 #include "exec/process_worker.hpp"
-
-#include <cxxabi.h>
+#include "exec/throw_trace.hpp"
 
 #include <mutex>
 #include <new>
@@ -18,9 +18,8 @@ DecodeError::~DecodeError() = default;
 BrokenProcessPool::~BrokenProcessPool() = default;
 
 RemoteError::RemoteError(std::string type_name, std::string text, std::string where)
-    : Error(text.empty() ? type_name : type_name + ": " + text),
-      type_name_(std::move(type_name)),
-      where_(std::move(where)) {}
+    : Error(type_name + (text.empty() ? "" : ": ") + text + " (thrown by " + where + ")"),
+      type_name_(std::move(type_name)), text_(std::move(text)), where_(std::move(where)) {}
 RemoteError::~RemoteError() = default;
 
 void Reader::refuse(const char* what) {
@@ -51,7 +50,7 @@ void write_system_error(const std::exception_ptr& error, Writer& writer) {
     }
 }
 
-std::exception_ptr read_system_error(Reader& reader) {
+std::exception_ptr read_system_error(Reader& reader, const RemoteError& remote) {
     bool is_known = false;
     bool is_system = false;
     int value = 0;
@@ -60,10 +59,9 @@ std::exception_ptr read_system_error(Reader& reader) {
     if (!is_known) {
         return nullptr;
     }
-    const std::error_code code(value,
-                               is_system ? std::system_category() : std::generic_category());
-    return std::make_exception_ptr(text.empty() ? std::system_error(code)
-                                                : std::system_error(code, text));
+    const std::error_code code(value, is_system ? std::system_category() : std::generic_category());
+    return with_cause(text.empty() ? std::system_error(code) : std::system_error(code, text),
+                      remote);
 }
 
 template <class... E>
@@ -79,15 +77,14 @@ struct Codecs {
                   std::length_error, std::out_of_range, std::range_error, std::overflow_error,
                   std::underflow_error, std::bad_alloc, std::bad_cast, std::bad_optional_access,
                   std::bad_variant_access, Error, RuntimeError, ValueError, TypeError,
-                  InvalidStateError, TimeoutError, QueueEmpty, QueueFull, QueueShutDown, DecodeError,
-                  BrokenProcessPool>();
+                  InvalidStateError, TimeoutError, QueueEmpty, QueueFull, QueueShutDown,
+                  DecodeError, BrokenProcessPool>();
 };
 
 Codecs& codecs() {
     static auto* const owned = [] {
         auto* const made = new Codecs;  // exceptions come until the very end
-        made->by_name[typeid(std::system_error).name()] = {&write_system_error,
-                                                           &read_system_error};
+        made->by_name[typeid(std::system_error).name()] = {&write_system_error, &read_system_error};
         return made;
     }();
     return *owned;
@@ -100,12 +97,8 @@ const ExceptionCodec* find_codec(const std::string& name) {
 }
 
 std::string mangled_type(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (...) {
-        const std::type_info* const type = abi::__cxa_current_exception_type();
-        return type != nullptr ? type->name() : "";
-    }
+    const std::type_info* const type = error.__cxa_exception_type();
+    return type != nullptr ? type->name() : "";
 }
 
 std::string text_of(const std::exception_ptr& error) {
@@ -118,6 +111,18 @@ std::string text_of(const std::exception_ptr& error) {
     }
 }
 
+// The functions from the one that threw to the one that was called.
+std::string describe_way(const RemoteFunction& function) {
+    const std::string called = function_name(function.name);
+    std::string text;
+    for (const std::string& name : throw_trace(reinterpret_cast<const void*>(function.call))) {
+        if (name != called) {
+            text += name + ", called by ";
+        }
+    }
+    return text + called + ",";
+}
+
 }  // namespace
 
 void register_codec(const std::type_info& type, const ExceptionCodec& codec) {
@@ -125,32 +130,24 @@ void register_codec(const std::type_info& type, const ExceptionCodec& codec) {
     codecs().by_name[type.name()] = codec;
 }
 
-void write_error(Writer& writer, const std::exception_ptr& error) {
+void write_error(Writer& writer, const std::exception_ptr& error, const RemoteFunction& function) {
     const std::string name = mangled_type(error);
-    writer(name, text_of(error));
+    writer(name, text_of(error), describe_way(function));
     if (const ExceptionCodec* const codec = find_codec(name)) {
         codec->write(error, writer);
     }
 }
 
-std::exception_ptr read_error(Reader& reader, const std::string& where) {
+std::exception_ptr read_error(Reader& reader, int pid) {
     std::string name;
     std::string text;
-    reader(name, text);
-    RemoteError remote(demangle(name.c_str()), text, where);
+    std::string way;
+    reader(name, text, way);
+    const RemoteError remote(demangle(name.c_str()), text,
+                             way + " in process " + std::to_string(pid));
     const ExceptionCodec* const codec = find_codec(name);
-    const std::exception_ptr error = codec != nullptr ? codec->read(reader) : nullptr;
-    if (error == nullptr) {
-        return std::make_exception_ptr(std::move(remote));
-    }
-    try {
-        std::rethrow_exception(error);
-    } catch (Error& e) {
-        e.set_cause(std::make_exception_ptr(std::move(remote)));
-    } catch (...) {
-        // Of a type that has no place for a cause.
-    }
-    return error;
+    const std::exception_ptr error = codec != nullptr ? codec->read(reader, remote) : nullptr;
+    return error != nullptr ? error : std::make_exception_ptr(remote);
 }
 
 }  // namespace detail

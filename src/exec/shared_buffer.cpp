@@ -30,9 +30,8 @@ SharedBuffer::~SharedBuffer() {
 
 void SharedBuffer::map(std::size_t size) {
     void* const mapped =
-        data_ == nullptr
-            ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0)
-            : ::mremap(data_, capacity_, size, MREMAP_MAYMOVE);
+        data_ == nullptr ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0)
+                         : ::mremap(data_, capacity_, size, MREMAP_MAYMOVE);
     if (mapped == MAP_FAILED) {
         throw_errno("cannot map shared memory");
     }
