@@ -138,7 +138,7 @@ void FdTransport::on_hang_up() {
 
 // ---- writing
 
-bool FdTransport::may_write() {
+bool FdTransport::drop_or_refuse() {
     if (kind_ == Kind::read_pipe) {
         throw RuntimeError("this end of the pipe is for reading; write to the other one");
     }
@@ -147,9 +147,6 @@ bool FdTransport::may_write() {
     }
     if (file_ != nullptr) {
         throw RuntimeError("unable to write; sendfile is in progress");
-    }
-    if (!lost_) [[likely]] {
-        return true;
     }
     dropped_.add();
     return false;

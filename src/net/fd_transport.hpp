@@ -48,7 +48,7 @@ public:
     // Lets go of the part, which nobody waits for any more.
     void end_file() noexcept;
 
-    bool is_socket() const noexcept { return S_ISSOCK(file_type_); }
+    bool is_socket() const noexcept { return file_type_ == S_IFSOCK; }
 
 protected:
     // What is called in a later iteration when the direction that is watched is ready.
@@ -77,7 +77,12 @@ private:
     bool send_first(std::span<const iovec> pieces, std::size_t& sent);
     void write_some(std::string_view data, std::string* owner);
     // False if what is written would be dropped. Raises: RuntimeError where that is a mistake.
-    bool may_write();
+    bool may_write() {
+        const bool is_usual =
+            !lost_ && !eof_written_ && file_ == nullptr && kind_ != Kind::read_pipe;
+        return is_usual || drop_or_refuse();
+    }
+    bool drop_or_refuse();
     void fail_errno(const char* message);
 
     // Constant after construction.
