@@ -66,7 +66,7 @@ public:
     template <class... Args>
     RemoteCallOf(ProcessPool& pool, RemoteCall::Group group, Args&&... args)
         : RemoteCall(remote_function<f>, pool, group),
-          arguments_(std::in_place, std::forward<Args>(args)...) {}
+          arguments_(Remote<f>::keep_all(std::forward<Args>(args)...)) {}
 
     ThreadFutureState& state() noexcept override { return *this; }
     void write_arguments(Writer& writer) override {
@@ -105,10 +105,6 @@ public:
 
     template <auto f, class... Args>
     ThreadFuture<typename Function<f>::Result> start(RemoteCall::Group group, Args&&... args) {
-        static_assert(
-            std::is_constructible_v<typename Remote<f>::Kept, Args...>,
-            "the function cannot be called with these arguments: they must convert to its "
-            "parameters");
         auto* const call = new RemoteCallOf<f>(*pool_, group, std::forward<Args>(args)...);
         auto future = ThreadFutureAccess::make<typename Function<f>::Result>(call);
         add(*call);
@@ -129,8 +125,9 @@ public:
     template <auto f, class... Args>
     ProcessInitializer(Function<f>, Args&&... args)  // NOLINT(google-explicit-constructor)
         : function_(&detail::remote_function<f>),
-          write_([kept = typename detail::Remote<f>::Kept(std::forward<Args>(args)...)](
-                     Writer& writer) { writer(kept); }) {}
+          write_([kept = detail::Remote<f>::keep_all(std::forward<Args>(args)...)](Writer& writer) {
+              writer(kept);
+          }) {}
 
     explicit operator bool() const noexcept { return function_ != nullptr; }
     const detail::RemoteFunction& function() const noexcept { return *function_; }

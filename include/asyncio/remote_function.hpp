@@ -17,8 +17,9 @@ namespace asyncio::inline v0 {
 
 namespace detail {
 
+// The result and the parameters; the first of a member function is its object.
 template <class F>
-struct SignatureOf : SignatureOf<decltype(&F::operator())> {};
+struct SignatureOf;
 template <class R, class... P>
 struct SignatureOf<R (*)(P...)> {
     using Result = R;
@@ -27,9 +28,24 @@ struct SignatureOf<R (*)(P...)> {
 template <class R, class... P>
 struct SignatureOf<R (*)(P...) noexcept> : SignatureOf<R (*)(P...)> {};
 template <class C, class R, class... P>
-struct SignatureOf<R (C::*)(P...) const> : SignatureOf<R (*)(P...)> {};
+struct SignatureOf<R (C::*)(P...)> : SignatureOf<R (*)(C&, P...)> {};
 template <class C, class R, class... P>
-struct SignatureOf<R (C::*)(P...) const noexcept> : SignatureOf<R (*)(P...)> {};
+struct SignatureOf<R (C::*)(P...) noexcept> : SignatureOf<R (*)(C&, P...)> {};
+template <class C, class R, class... P>
+struct SignatureOf<R (C::*)(P...) const> : SignatureOf<R (*)(const C&, P...)> {};
+template <class C, class R, class... P>
+struct SignatureOf<R (C::*)(P...) const noexcept> : SignatureOf<R (*)(const C&, P...)> {};
+
+// A function object is called without naming the object.
+template <class Signature>
+struct WithoutObject;
+template <class R, class C, class... P>
+struct WithoutObject<R (C::*)(P...) const> : SignatureOf<R (*)(P...)> {};
+template <class R, class C, class... P>
+struct WithoutObject<R (C::*)(P...) const noexcept> : SignatureOf<R (*)(P...)> {};
+template <class F>
+    requires std::is_class_v<F>
+struct SignatureOf<F> : WithoutObject<decltype(&F::operator())> {};
 
 // What the caller keeps of an argument until it is sent.
 template <class P>
@@ -46,6 +62,16 @@ struct Kept<std::span<T, extent>> {
 };
 template <class P>
 using kept_t = typename Kept<std::remove_cvref_t<P>>::type;
+
+template <class P, class Arg>
+kept_t<P> keep(Arg&& argument) {
+    if constexpr (std::is_constructible_v<kept_t<P>, Arg>) {
+        return kept_t<P>(std::forward<Arg>(argument));
+    } else {
+        const std::remove_cvref_t<P> view = std::forward<Arg>(argument);
+        return kept_t<P>(view.begin(), view.end());
+    }
+}
 
 // A function as the processes know it. They are copies of each other, so its address is its name.
 struct RemoteFunction {
@@ -149,6 +175,25 @@ struct RemoteCheck<F, R, std::tuple<std::type_identity<P>...>> {
 
     using Kept = std::tuple<kept_t<P>...>;
     using Decoded = std::tuple<std::remove_cvref_t<P>...>;
+
+    // As in a call of the function, but references to non-const are another fault.
+    template <class... Args>
+    static constexpr bool takes() {
+        if constexpr (sizeof...(Args) == sizeof...(P)) {
+            return (std::is_convertible_v<Args, std::remove_cvref_t<P>> && ...);
+        } else {
+            return false;
+        }
+    }
+    template <class... Args>
+    static Kept keep_all(Args&&... args) {
+        static_assert(takes<Args...>(),
+                      "the function cannot be called with these arguments: there must be one for "
+                      "each of its parameters, which converts to it");
+        if constexpr (takes<Args...>()) {
+            return {keep<P>(std::forward<Args>(args))...};
+        }
+    }
 
     template <std::size_t... i>
     static constexpr bool arguments(std::index_sequence<i...>) {

@@ -1,4 +1,5 @@
-// expect: argument 1 of the function cannot be sent to another process: .* serialize\(archive, value\)
+// expect: argument 1 of the function cannot be sent to another process: .* serialize\(archive,
+// value\)
 
 #include <asyncio/process_pool.hpp>
 
@@ -11,6 +12,4 @@ private:
 };
 void show(Secret secret);
 
-void call(asyncio::ProcessPoolExecutor& pool) {
-    pool.submit(asyncio::function<&show>, Secret());
-}
+void call(asyncio::ProcessPoolExecutor& pool) { pool.submit(asyncio::function<&show>, Secret()); }

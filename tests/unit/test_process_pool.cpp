@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <map>
@@ -76,6 +77,7 @@ void wait_for_ever() {
 struct Point {
     double x = 0;
     double y = 0;
+    double times(const Point& other) const { return x * other.x + y * other.y; }
     bool operator==(const Point&) const = default;
 };
 struct Shape {
@@ -99,6 +101,23 @@ ASYNC_TEST(ProcessPools, a_call_runs_in_another_process_and_gives_its_result) {
     const int number = co_await run_in_executor(pool, function<&process_number>);
     EXPECT_NE(number, ::getpid());
     EXPECT_EQ(pool.processes(), std::vector<int>{number});
+}
+
+ASYNC_TEST(ProcessPools, what_can_be_called_is_what_has_a_name_when_the_program_is_compiled) {
+    ProcessPoolExecutor pool(1);
+    constexpr auto negate = [](int number) { return -number; };
+    EXPECT_EQ(co_await run_in_executor(pool, function<negate>, 7), -7);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&Point::times>, Point{1, 2}, Point{3, 4}),
+              11);
+    EXPECT_EQ(function<&add>(1, 2), 3);  // here
+}
+
+ASYNC_TEST(ProcessPools, arguments_convert_as_in_a_call) {
+    ProcessPoolExecutor pool(1);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1.9, true), 2);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&length>, "four"), 4u);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&length>, std::string_view("three")), 5u);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&sum>, std::array{1.5, 2.0}), 3.5);
 }
 
 ASYNC_TEST(ProcessPools, structs_of_anything_go_there_and_back) {
