@@ -419,9 +419,9 @@ void EventLoop::run_timed(Runnable& runnable) {
     // A task may be gone afterwards, and its name with it.
     const std::string name = detail::describe_runnable(runnable);
     detail::thread_state.driver = nullptr;
-    const auto before = std::chrono::steady_clock::now();
+    const TimePoint before = time();
     runnable.run_(runnable, Runnable::Turn::run);
-    const Duration took = std::chrono::steady_clock::now() - before;
+    const Duration took = time() - before;
     if (took >= slow_callback_duration) {
         char seconds[32];
         std::snprintf(seconds, sizeof seconds, "%.3f", std::chrono::duration<double>(took).count());

@@ -204,6 +204,27 @@ TEST_F(DebugReports, S317_debug_mode_reports_slow_callbacks_and_steps) {
     EXPECT_TRUE(contains(step, "name='slow one'")) << step;
 }
 
+// Keeps the thread busy, as the loop's clock sees it.
+void compute(asyncio::testing::VirtualClock& clock, asyncio::Duration time) {
+    clock.advance_to(clock.now() + time);
+}
+
+TEST_F(DebugReports, S317_work_that_computes_on_the_loop_is_reported_with_its_time) {
+    loop->set_debug(true);
+    loop->create_task({.name = "primes"}, [this]() -> Coro<void> {
+        compute(clock, 99ms);
+        co_await asyncio::sleep(0s);
+        compute(clock, 123ms);
+    });
+    iterate();
+    EXPECT_TRUE(captured.take().empty());
+    iterate();
+    const std::string step = only_line();
+    EXPECT_TRUE(step.starts_with("Executing <Task ")) << step;
+    EXPECT_TRUE(contains(step, "name='primes'")) << step;
+    EXPECT_TRUE(step.ends_with("> took 0.123 seconds")) << step;
+}
+
 TEST_F(DebugReports, S317_nothing_quick_is_reported_and_nothing_without_debug_mode) {
     loop->set_debug(true);
     loop->slow_callback_duration = 24h;
