@@ -1,4 +1,5 @@
-"""`asyncio demo`: what it prints, and that waiting together is not slower than in turn.
+"""`asyncio demo`: what it prints, that waiting together is not slower than in turn, and that a loop
+that computes does not tick.
 
     python3 test_demo.py ASYNCIO
 """
@@ -27,7 +28,11 @@ class Demo(unittest.TestCase):
         cls.output = play("C.UTF-8")
         cls.lines = cls.output.splitlines()
         # Everything between two "took" lines belongs to one way of one scenario.
-        cls.ways = re.split(r"^took .*\n", cls.output, flags=re.MULTILINE)[:4]
+        ways = re.split(r"^took .*\n", cls.output, flags=re.MULTILINE)
+        cls.ways = ways[:4]
+        # The warnings of debug mode come after the time.
+        cls.on_the_loop, after, cls.in_processes = ways[4:7]
+        cls.warning, cls.in_threads = after.split("Better: in threads")
 
     def test_the_first_lines_say_what_will_be_seen(self):
         self.assertIn("asyncio demo", self.lines[0])
@@ -35,7 +40,7 @@ class Demo(unittest.TestCase):
 
     def test_waiting_together_is_not_slower(self):
         times = [float(time) for time in re.findall(r"^took ([\d.]+) s$", self.output, re.M)]
-        self.assertEqual(len(times), 4)
+        self.assertEqual(len(times), 7)
         self.assertGreaterEqual(times[0], times[1])
         self.assertGreaterEqual(times[2], times[3])
         self.assertGreaterEqual(times[0], 2.0)
@@ -63,9 +68,27 @@ class Demo(unittest.TestCase):
         self.assertLess(self.ways[2].index("result: 200"),
                         self.ways[2].index("create_task(Task 2)"))
 
-    def test_the_table_compares_the_three_ways(self):
+    def test_a_loop_that_computes_does_not_tick(self):
+        # How many ticks are missing beside threads and processes is up to the machine.
+        self.assertRegex(self.on_the_loop, "\n +0  ·*█+")
+        for way in self.on_the_loop, self.in_threads, self.in_processes:
+            self.assertRegex(way, "\n +ms  · a tick every 10 ms, █ none came\n")
+            self.assertGreaterEqual(way[way.index("none came"):].count("·"), 2)
+
+    def test_every_way_of_computing_finds_the_same(self):
+        found = re.findall(r"^(\d+) primes; the latest tick came [\d.]+ ms late$", self.output,
+                           re.M)
+        self.assertEqual(found, ["11538"] * 3)
+
+    def test_debug_mode_tells_which_task_computes(self):
+        self.assertIn("the first of 4 warnings", self.warning)
+        self.assertRegex(" ".join(self.warning.split()),
+                         r"Executing <Task pending name='count 1' coro=<.*> took \d\.\d{3} seconds")
+
+    def test_the_table_compares_the_five_ways(self):
         table = self.output[self.output.index("Which way when"):]
-        for text in ("co_await coro()", "create_task()", "gather()", "properties", "errors"):
+        for text in ("co_await coro()", "create_task()", "gather()", "to_thread()",
+                     "run_in_executor", "properties", "errors"):
             self.assertIn(text, table)
 
     def test_it_fits_into_eighty_columns_without_colours(self):

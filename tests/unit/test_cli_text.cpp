@@ -2,6 +2,7 @@
 #include "../../tools/cli/sequence_diagram.hpp"
 #include "../../tools/cli/terminal.hpp"
 #include "../../tools/cli/text_table.hpp"
+#include "../../tools/cli/tick_picture.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,6 +15,7 @@ using asyncio::cli::Colour;
 using asyncio::cli::SequenceDiagram;
 using asyncio::cli::Terminal;
 using asyncio::cli::TextTable;
+using asyncio::cli::TickPicture;
 
 namespace {
 
@@ -83,6 +85,32 @@ TEST(SequenceDiagrams, colours_are_used_only_where_they_are_wanted) {
     std::ostringstream coloured;
     SequenceDiagram(coloured, terminal, {"A", "B"}).add(0ms, 0, 1, "x");
     EXPECT_NE(coloured.str().find("\033[36m"), std::string::npos);
+}
+
+TEST(TickPictures, show_where_ticks_are_missing) {
+    std::ostringstream out;
+    TickPicture picture(out, Terminal{}, 10ms);
+    picture.print_header();
+    picture.add(0);
+    picture.add(3);
+    picture.add(0);
+    picture.finish();
+    EXPECT_EQ(out.str(), "    ms  . a tick every 10 ms, # none came\n"
+                         "     0  .###..\n");
+}
+
+TEST(TickPictures, begin_a_row_after_fifty) {
+    std::ostringstream out;
+    TickPicture picture(out, unicode_terminal(), 20ms);
+    picture.add(98);
+    picture.add(0);
+    picture.add(0);
+    picture.finish();
+    std::string bar;
+    for (int i = 0; i < 48; ++i) {
+        bar += "█";
+    }
+    EXPECT_EQ(out.str(), "     0  ██" + bar + "\n  1000  " + bar + "··\n  2000  ·\n");
 }
 
 TEST(TextTables, words_are_wrapped_inside_their_cells) {

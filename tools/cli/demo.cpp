@@ -1,9 +1,13 @@
-// asyncio demo: plays the two ideas of the README, each done badly and then well.
-// What it draws is recorded while it happens, by calls next to the awaits they describe.
+// asyncio demo: plays the two ideas of the README, each done badly and then well, and where work
+// that computes belongs. What it draws is recorded while it happens, by calls next to the awaits
+// they describe.
 #include <asyncio/asyncio.hpp>
 #include <asyncio/http.hpp>
+#include <asyncio/process_pool.hpp>
 
 #include "commands.hpp"
+#include "demo_computing.hpp"
+#include "demo_parts.hpp"
 #include "sequence_diagram.hpp"
 #include "site_server.hpp"
 #include "terminal.hpp"
@@ -12,7 +16,6 @@
 #include <CLI/CLI.hpp>
 #include <unistd.h>
 
-#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
@@ -193,12 +196,6 @@ struct Scenario {
     Way better;
 };
 
-std::string in_seconds(Duration time) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.3f s", std::chrono::duration<double>(time).count());
-    return text;
-}
-
 class Demo {
 public:
     Demo(Terminal terminal, std::string url) : terminal_(terminal), url_(std::move(url)) {}
@@ -218,66 +215,68 @@ public:
                            scenario_2_bad, page_count},
                           {"Better: create all tasks, then gather", scenario_2_better_code,
                            scenario_2_better, page_count}});
+        for (std::vector<std::string>& row : co_await play_computing(terminal_)) {
+            measured_.push_back(std::move(row));
+        }
         conclude();
     }
 
 private:
     void introduce() const {
-        std::cout << "asyncio demo: waiting for many things at once, in one thread.\n\n"
-                     "You will see two scenarios, each first done badly and then well: the code,\n"
-                     "a picture of what really happens while it runs, and the time it takes. The\n"
-                     "pages come from a small web server in this same process and event loop. In\n"
-                     "the pictures time goes down, and each arrow hands something over between\n"
-                     "the main coroutine, the event loop and the tasks. All of it takes 5 s.\n";
-    }
-
-    void heading(std::string_view text) const {
-        std::cout << '\n'
-                  << terminal_.paint(Colour::bold, "== " + std::string(text) + " ==") << '\n';
+        std::cout
+            << "asyncio demo: waiting for many things at once, in one thread.\n\n"
+               "You will see three scenarios, each first done badly and then well: the\n"
+               "code, a picture of what really happens while it runs, and the time it takes.\n"
+               "The pages come from a small web server in this same process and event loop.\n"
+               "In their pictures time goes down, and each arrow hands something over\n"
+               "between the main coroutine, the event loop and the tasks. In the last\n"
+               "scenario nothing waits, and the work has to leave that thread. All of it\n"
+               "takes 7 s.\n";
     }
 
     Coro<void> compare(Scenario scenario) {
-        heading("Scenario " + std::string(scenario.title));
+        print_heading(terminal_, "Scenario " + std::string(scenario.title));
         const Duration bad = co_await measure(scenario.urls, scenario.bad, Colour::red);
         const Duration better = co_await measure(scenario.urls, scenario.better, Colour::green);
-        char ratio[32];
-        std::snprintf(ratio, sizeof ratio, "%.1f times",
-                      std::chrono::duration<double>(bad) / better);
         std::cout << "\nOne after the other, the waits add up to " << in_seconds(bad)
                   << ". Together they take " << in_seconds(better) << ".\n";
-        measured_.push_back(
-            {std::string(scenario.title), in_seconds(bad), in_seconds(better), ratio});
+        measured_.push_back(measured_row(scenario.title, bad, better));
     }
 
     Coro<Duration> measure(Urls urls, Way way, Colour colour) {
-        std::cout << '\n' << terminal_.paint(colour, way.title) << '\n' << way.code << std::endl;
+        print_way(terminal_, colour, way.title, way.code);
         const auto recorder = std::make_shared<Recorder>(terminal_, way.task_count);
         co_await way.play(recorder, std::move(urls));
         const Duration time = recorder->elapsed();
-        std::cout << terminal_.paint(colour, "took " + in_seconds(time)) << '\n';
+        print_took(terminal_, colour, time);
         co_return time;
     }
 
     void conclude() const {
-        heading("What was measured");
+        print_heading(terminal_, "What was measured");
         std::cout << '\n'
                   << TextTable{{"scenario", "bad", "better", "gain"}, {33, 9, 9, 10}, measured_}
                          .str(terminal_);
-        heading("Which way when");
-        const TextTable ways{{"way", "properties", "errors", "use it for"},
-                             {15, 18, 19, 17},
-                             {{"co_await coro()", "one after the other; simple", "thrown at once",
-                               "steps that need each other's results"},
-                              {"create_task()", "scheduled by hand; gives a handle, the Task",
-                               "if nobody awaits it, only reported when the handle goes",
-                               "control over a single task, such as cancelling it"},
-                              {"gather()", "runs many at once; keeps their order",
-                               "the first is thrown, or all are collected",
-                               "many tasks that are independent of each other"}}};
+        print_heading(terminal_, "Which way when");
+        const TextTable ways{
+            {"way", "properties", "errors", "use it for"},
+            {15, 18, 19, 17},
+            {{"co_await coro()", "one after the other; simple", "thrown at once",
+              "steps that need each other's results"},
+             {"create_task()", "scheduled by hand; gives a handle, the Task",
+              "if nobody awaits it, only reported when the handle goes",
+              "control over a single task, such as cancelling it"},
+             {"gather()", "runs many at once; keeps their order",
+              "the first is thrown, or all are collected",
+              "many tasks that are independent of each other"},
+             {"to_thread()", "beside the loop; shares its memory", "thrown where it is awaited",
+              "calls that block, work that computes"},
+             {"run_in_executor (processes, ...)", "beside the loop; copies what it is given",
+              "thrown, even if the work crashes",
+              "work that computes, and may crash or never end"}}};
         std::cout << '\n'
                   << ways.str(terminal_)
-                  << "\nTasks share one thread: they help where a program waits. Work that keeps"
-                     "\nthe processor busy belongs to other threads or processes.\n";
+                  << "\nTasks share one thread: they help where a program waits.\n";
     }
 
     Terminal terminal_;
@@ -297,9 +296,10 @@ Coro<void> run_demo() {
 
 void add_demo(CLI::App& app, int& exit_status) {
     CLI::App* const command =
-        app.add_subcommand("demo", "Plays two scenarios with and without concurrency, in 5 s");
+        app.add_subcommand("demo", "Plays three scenarios with and without concurrency, in 7 s");
     command->callback([&exit_status] {
         try {
+            start_process_server();
             asyncio::run(run_demo());
             if (!std::cout.flush()) {
                 throw std::runtime_error("what it shows cannot be written to the standard output");
