@@ -20,6 +20,8 @@ class Metric:
     floor_of_ours: Optional[str] = None
     # The peer than which ours must not be worse, up to what such a number varies by.
     rival: Optional[str] = None
+    # What ours may be at most, in every round.
+    limit: Optional[float] = None
 
 
 @dataclass(frozen=True)

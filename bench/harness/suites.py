@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from harness import network, rows, runtimes
+from harness import network, rows, runtimes, ticks
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Suite:
 SUITES = (
     Suite("bench", rows.ROWS, runtimes.all_runtimes),
     Suite("bench:network", network.ROWS, network.all_runtimes, network.build_load),
+    Suite("bench:ticks", ticks.ROWS, ticks.all_runtimes),
 )
 
 ROW_NAMES = tuple(row.name for suite in SUITES for row in suite.rows)

@@ -40,6 +40,8 @@ class Line:
 
     @property
     def is_noisy(self):
+        if self.metric.limit:
+            return False  # It is the worst round that counts.
         own = [samples for samples in (self.floor, self.ours) if samples]
         return any(samples.spread > NOISY_SPREAD for samples in own)
 
@@ -54,12 +56,16 @@ class Line:
     def is_judged(self):
         if self.metric.rival:
             return bool(self.ours and self.rival)
+        if self.metric.limit:
+            return bool(self.ours)
         return bool(self.floor and self.ours and self.metric.budget)
 
     @property
     def is_met(self):
         if self.metric.rival:
             return self.ours.median <= self.rival * RIVAL_TOLERANCE
+        if self.metric.limit:
+            return max(self.ours.values) <= self.metric.limit
         return self.ours.median / self.floor.median <= self.metric.budget
 
     def cells(self):
@@ -76,6 +82,8 @@ class Line:
     def budget(self):
         if self.metric.rival:
             return self.metric.rival
+        if self.metric.limit:
+            return f"{self.metric.limit:,g} {self.metric.unit}"
         return f"{self.metric.budget:g}x" if self.metric.budget else "-"
 
     def ratios(self):
