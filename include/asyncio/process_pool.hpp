@@ -75,8 +75,9 @@ public:
     }
     void read_result(Reader& reader) override {
         if constexpr (!std::is_void_v<typename Function<f>::Result>) {
-            typename Function<f>::Result value{};
+            auto value = typename Function<f>::Result();
             reader(value);
+            reader.finish();
             this->emplace(std::move(value));
         }
     }

@@ -63,6 +63,13 @@ struct Kept<std::span<T, extent>> {
 template <class P>
 using kept_t = typename Kept<std::remove_cvref_t<P>>::type;
 
+// Whether what is sent for a span can be seen through it.
+template <class P>
+inline constexpr bool can_be_seen = true;
+template <class T, std::size_t extent>
+inline constexpr bool can_be_seen<std::span<T, extent>> =
+    std::is_const_v<T> && Viewable<std::remove_const_t<T>> && extent == std::dynamic_extent;
+
 template <class P, class Arg>
 kept_t<P> keep(Arg&& argument) {
     if constexpr (std::is_constructible_v<kept_t<P>, Arg>) {
@@ -140,17 +147,20 @@ namespace detail {
     static_assert(!(is_this) || !is_pointer,                                                      \
                   which " of the function is a pointer, which leads nowhere in another process: " \
                         "take what it points to by value");                                       \
-    static_assert(!(is_this) || is_changeable || is_pointer || is_sent,                           \
-                  which " of the function cannot be sent to another process: its type must be "   \
-                        "default-constructible, and have members that can be sent or a function " \
-                        "serialize(archive, value), see asyncio::Writer")
+    static_assert(!(is_this) || !is_unseen,                                                       \
+                  which " of the function is a span that cannot be read where it lies: take a "   \
+                        "std::span<const T> of numbers or of structs without padding and bool, "  \
+                        "or a const reference to a container");                                   \
+    ASYNCIO_CHECK_SENDABLE((is_this) && !is_changeable && !is_pointer && !is_unseen, found,       \
+                           which " of the function")
 
 template <std::size_t i, class P>
 struct ArgumentCheck {
     static constexpr bool is_changeable =
         std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>;
     static constexpr bool is_pointer = std::is_pointer_v<std::remove_cvref_t<P>>;
-    static constexpr bool is_sent = Sendable<kept_t<P>>;
+    static constexpr bool is_unseen = !can_be_seen<std::remove_cvref_t<P>>;
+    static constexpr Obstacle found = obstacle<kept_t<P>>();
     static constexpr bool ok = true;
 
     ASYNCIO_CHECK_ARGUMENT(i == 0, "argument 1");
@@ -168,10 +178,8 @@ struct RemoteCheck<F, R, std::tuple<std::type_identity<P>...>> {
     static_assert(!CoroLike<std::remove_cvref_t<R>>,
                   "a coroutine belongs to a loop, not to a process: pass a function that calls "
                   "asyncio::run()");
-    static_assert(std::is_void_v<R> || Sendable<std::remove_cvref_t<R>>,
-                  "the function's result cannot be sent back from another process: pointers and "
-                  "views cannot, and other types need default construction, and members that can "
-                  "be sent or a function serialize(archive, value), see asyncio::Writer");
+    ASYNCIO_CHECK_SENDABLE(!std::is_void_v<R> && !CoroLike<std::remove_cvref_t<R>>,
+                           obstacle<std::remove_cvref_t<R>>(), "the function's result");
 
     using Kept = std::tuple<kept_t<P>...>;
     using Decoded = std::tuple<std::remove_cvref_t<P>...>;
@@ -208,7 +216,7 @@ using Remote = RemoteCheck<decltype(f), typename SignatureOf<decltype(f)>::Resul
 template <auto f>
 void call_remotely(Reader& arguments, Writer& result) {
     typename Remote<f>::Decoded decoded;
-    arguments(decoded);
+    read_arguments(arguments, decoded);
     const auto invoke = [](auto&... argument) -> decltype(auto) {
         return std::invoke(f, std::move(argument)...);
     };

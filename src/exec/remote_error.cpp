@@ -25,7 +25,6 @@ RemoteError::~RemoteError() = default;
 void Reader::refuse(const char* what) {
     throw DecodeError(std::string("the bytes from another process are wrong: ") + what);
 }
-void Reader::end_early() { refuse("they end too early"); }
 
 namespace detail {
 

@@ -2,9 +2,9 @@
 
     check.py COMPILER FILE.cpp [FLAG...]
 
-The file's first line is `// expect: REGEX`, to be found in the compiler's messages with
-every run of white space read as one blank. A second line `// flags: FLAG...` adds flags,
-such as -Werror for a program that must not compile without a warning.
+The file begins with lines `// expect: REGEX`, each to be found in the compiler's messages
+with every run of white space read as one blank. A line `// flags: FLAG...` after them adds
+flags, such as -Werror for a program that must not compile without a warning.
 """
 
 import pathlib
@@ -14,14 +14,17 @@ import sys
 
 
 def read_directives(text):
-    """The expected pattern and the additional flags a program asks for."""
-    lines = text.splitlines() + ["", ""]
-    if not lines[0].startswith("// expect: "):
+    """The expected patterns and the additional flags a program asks for."""
+    lines = iter(text.splitlines() + [""])
+    expected = []
+    for line in lines:
+        if not line.startswith("// expect: "):
+            break
+        expected.append(line.removeprefix("// expect: ").strip())
+    if not expected:
         sys.exit("the first line must be: // expect: REGEX")
-    flags = []
-    if lines[1].startswith("// flags: "):
-        flags = lines[1].removeprefix("// flags: ").split()
-    return lines[0].removeprefix("// expect: ").strip(), flags
+    flags = line.removeprefix("// flags: ").split() if line.startswith("// flags: ") else []
+    return expected, flags
 
 
 def main():
@@ -31,11 +34,12 @@ def main():
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode == 0:
         sys.exit(f"{source} compiles, but it must not")
-    # Compilers echo source lines after the message; the directive itself is no message.
-    messages = result.stderr.replace(f"// expect: {expected}", "")
-    if not re.search(expected, " ".join(messages.split())):
-        sys.exit(f"{source} fails to compile, but no message matches: {expected}\n\n"
-                 + result.stderr)
+    messages = " ".join(result.stderr.split())
+    for pattern in expected:
+        # Compilers echo source lines after the message; the directive itself is no message.
+        if not re.search(pattern, messages.replace(f"// expect: {pattern}", "")):
+            sys.exit(f"{source} fails to compile, but no message matches: {pattern}\n\n"
+                     + result.stderr)
 
 
 if __name__ == "__main__":

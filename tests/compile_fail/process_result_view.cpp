@@ -1,4 +1,4 @@
-// expect: the function's result cannot be sent back from another process
+// expect: the function's result cannot be sent to another process: it holds a view, which owns
 
 #include <asyncio/process_pool.hpp>
 
