@@ -48,22 +48,15 @@ std::size_t checked_workers(const ProcessPoolOptions& options) {
 
 std::string process_name(int pid) { return "process " + std::to_string(pid) + " of a pool"; }
 
-std::string describe_end(const ServerEvent& event) {
-    if (event.kind == ServerEvent::Kind::failed) {
-        return "a process of a pool could not be started: " +
-               std::generic_category().message(event.status);
+std::string describe_status(int status) {
+    if (!WIFSIGNALED(status)) {
+        return " has exited with code " + std::to_string(WEXITSTATUS(status));
     }
-    std::string text = process_name(event.pid);
-    if (WIFSIGNALED(event.status)) {
-        const int number = WTERMSIG(event.status);
-        const char* const name = ::sigabbrev_np(number);
-        text += " was ended by ";
-        text += name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(number);
-        text += std::string(" (") + ::strsignal(number) + ")";
-    } else {
-        text += " has exited with code " + std::to_string(WEXITSTATUS(event.status));
-    }
-    return text;
+    const int number = WTERMSIG(status);
+    const char* const name = ::sigabbrev_np(number);
+    return " was ended by " +
+           (name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(number)) +
+           " (" + ::strsignal(number) + ")";
 }
 
 void add_to_epoll(const UniqueFd& epoll, int fd, std::uint32_t key) {
@@ -73,9 +66,22 @@ void add_to_epoll(const UniqueFd& epoll, int fd, std::uint32_t key) {
     check(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
 }
 
+// A fork of the program may have copies: closing a socket alone would neither tell the other side
+// nor take it out of the epoll.
+void close_socket(const UniqueFd& epoll, UniqueFd& socket) noexcept {
+    if (const UniqueFd closed = std::exchange(socket, UniqueFd()); closed.get() >= 0) {
+        ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, closed.get(), nullptr);
+        ::shutdown(closed.get(), SHUT_RDWR);
+    }
+}
+
 std::exception_ptr broken_pool(const std::string& text) {
     return std::make_exception_ptr(BrokenProcessPool(text));
 }
+
+// How many callers of this thread end calls of pools: one whose callback waits for a pool's end
+// must not wait for itself.
+thread_local std::size_t finishing_here = 0;
 
 }  // namespace
 
@@ -155,6 +161,8 @@ void ProcessPool::wait_ended() noexcept {
         uninterrupted([&] { return ::epoll_wait(epoll_.get(), &event, 1, -1); });
         drain();
     }
+    Lock lock(mutex_);
+    finished_.wait(lock, [this] { return finishing_ <= finishing_here; });
 }
 
 bool ProcessPool::has_ended() {
@@ -165,7 +173,7 @@ bool ProcessPool::has_ended() {
 void ProcessPool::note_end() noexcept {
     if (!ended_ && shut_down_ && queue_.empty() && workers_.empty()) {
         ended_ = true;
-        connection_ = UniqueFd();
+        close_socket(epoll_, connection_);
         ::eventfd_write(end_.get(), 1);
     }
 }
@@ -189,9 +197,11 @@ void ProcessPool::check_open() const {
 void ProcessPool::add(RemoteCall& call) {
     Lock lock(mutex_);
     check_open();
-    if (idle_.empty() && workers_.size() < workers_max_ && !spawn_worker() && workers_.empty()) {
-        throw BrokenProcessPool("no process can be started: " +
-                                std::generic_category().message(errno));
+    if (idle_.empty() && may_spawn()) {
+        const std::string reason = spawn_worker();
+        if (!reason.empty() && workers_.empty()) {
+            throw BrokenProcessPool("no process can be started: " + reason);
+        }
     }
     call.state().set_queue(std::shared_ptr<JobQueue>(shared_from_this(), &call));
     call.state().retain();  // the queue's reference
@@ -230,7 +240,7 @@ void ProcessPool::take_batch(Worker& worker) noexcept {
     worker.current = &worker.running.front();
 }
 
-bool ProcessPool::write_calls(Worker& worker, Calls& ended) noexcept {
+std::size_t ProcessPool::write_calls(Worker& worker, Calls& ended) noexcept {
     std::uint64_t count = 0;
     SharedWriter writer(worker.inbox);
     const CallsHeader placeholder{&worker.running.front().function(), 0};
@@ -238,7 +248,7 @@ bool ProcessPool::write_calls(Worker& worker, Calls& ended) noexcept {
     worker.running.for_each([&](RemoteCall& call) {
         if (!call.state().begin()) {  // it was cancelled
             call.unlink();
-            call.state().release();
+            ended.push_back(call);  // `current` may be this one, so it lives until the lock is back
             return;
         }
         const std::size_t before = writer.size();
@@ -252,26 +262,19 @@ bool ProcessPool::write_calls(Worker& worker, Calls& ended) noexcept {
             std::memcpy(worker.inbox.data() + start - sizeof header, &header, sizeof header);
             ++count;
         } catch (...) {
+            worker.inbox.release(writer.size(), before);
             writer.rewind(before);
             call.state().receiver().error = std::current_exception();
             call.unlink();
             ended.push_back(call);
         }
     });
-    if (count == 0) {
-        return false;
-    }
     const CallsHeader header{placeholder.function, count};
     std::memcpy(worker.inbox.data(), &header, sizeof header);
-    const Doorbell bell{writer.size()};
-    // If the process has ended, the server will tell.
-    ::send(worker.socket.get(), &bell, sizeof bell, MSG_NOSIGNAL);
-    return true;
+    return count == 0 ? 0 : writer.size();
 }
 
-std::optional<std::string> ProcessPool::read_results(Worker& worker, std::uint64_t size,
-                                                     Calls& ended) noexcept {
-    std::optional<std::string> fault;
+void ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended) noexcept {
     try {
         Reader reader(worker.outbox.message(size));
         while (!worker.running.empty()) {
@@ -294,17 +297,30 @@ std::optional<std::string> ProcessPool::read_results(Worker& worker, std::uint64
         }
         worker.outbox.release(size);
     } catch (const std::exception& error) {
-        fault = error.what();
+        worker.fault = error.what();
     }
-    return fault;
 }
 
-void ProcessPool::finish(Calls& ended) noexcept {
+void ProcessPool::finish(Lock& lock, Calls& ended) noexcept {
+    if (ended.empty()) {
+        lock.unlock();
+        return;
+    }
+    ++finishing_;
+    lock.unlock();
+    ++finishing_here;
     while (!ended.empty()) {
         ThreadFutureState& state = ended.pop_front().state();
-        state.finish();
+        if (!state.done()) {  // it was not cancelled
+            state.finish();
+        }
         state.release();
     }
+    --finishing_here;
+    lock.lock();
+    --finishing_;
+    finished_.notify_all();
+    lock.unlock();
 }
 
 // ---- what to do next
@@ -326,8 +342,7 @@ void ProcessPool::advance(Lock& lock) noexcept {
         }
     }
     note_end();
-    lock.unlock();
-    finish(ended);
+    finish(lock, ended);
 }
 
 ProcessPool::WorkerPtr ProcessPool::worker_with_news() noexcept {
@@ -354,12 +369,11 @@ void ProcessPool::take_reply(Worker& worker, Lock& lock, Calls& ended) noexcept 
     const std::size_t calls = worker.running.count();
     worker.in_use = true;
     lock.unlock();
-    const std::optional<std::string> fault = read_results(worker, size, ended);
+    read_results(worker, size, ended);
     lock.lock();
     worker.in_use = false;
     note_news(worker);
-    if (fault) {
-        log(LogLevel::error, process_name(worker.pid) + " is ended: " + *fault);
+    if (!worker.fault.empty()) {
         signal_worker(worker, SIGKILL);
         return;
     }
@@ -388,9 +402,10 @@ void ProcessPool::take_initialised(Worker& worker, std::uint64_t size, Calls& en
 // The worker has nothing to do.
 void ProcessPool::make_idle(Worker& worker) noexcept {
     worker.busy = false;
+    starved_ = false;
     const bool is_worn =
         options_.max_tasks_per_child && worker.tasks >= *options_.max_tasks_per_child;
-    if (is_worn || (shut_down_ && queue_.empty()) || !broken_.empty()) {
+    if (is_worn || worker.killed || (shut_down_ && queue_.empty()) || !broken_.empty()) {
         retire(worker);
     } else {
         idle_.push_back(workers_.at(worker.id));
@@ -405,9 +420,11 @@ bool ProcessPool::start_next(Lock& lock, Calls& ended) noexcept {
         return false;
     }
     if (idle_.empty()) {
-        if (workers_.size() < workers_max_ && !spawn_worker() && workers_.empty()) {
-            break_down("no process can be started: " + std::generic_category().message(errno),
-                       SIGKILL, ended);
+        if (may_spawn()) {
+            const std::string reason = spawn_worker();
+            if (!reason.empty() && workers_.empty()) {
+                break_down("no process can be started: " + reason, SIGKILL, ended);
+            }
         }
         return !idle_.empty();
     }
@@ -416,11 +433,15 @@ bool ProcessPool::start_next(Lock& lock, Calls& ended) noexcept {
     take_batch(*worker);
     worker->in_use = true;
     lock.unlock();
-    const bool is_busy = write_calls(*worker, ended);
+    const std::size_t size = write_calls(*worker, ended);
     lock.lock();
     worker->in_use = false;
     note_news(*worker);
-    if (!is_busy && !worker->exit) {
+    if (size > 0) {
+        worker->current = &worker->running.front();
+        ring(*worker, size);
+    } else {
+        worker->current = nullptr;
         make_idle(*worker);
     }
     return true;
@@ -429,8 +450,11 @@ bool ProcessPool::start_next(Lock& lock, Calls& ended) noexcept {
 void ProcessPool::take_exit(const WorkerPtr& worker, Calls& ended) noexcept {
     std::erase(idle_, worker);
     workers_.erase(worker->id);
+    hang_up(*worker);
     const bool was_expected = worker->killed || worker->retired;
-    std::string reason = describe_end(*worker->exit);
+    // It would not help to try again at once.
+    starved_ = worker->exit->kind == ServerEvent::Kind::failed;
+    std::string reason = describe_end(*worker);
     if (!worker->running.empty()) {
         reason += " while it ran " + std::string(worker->running.front().function().name);
     }
@@ -439,14 +463,30 @@ void ProcessPool::take_exit(const WorkerPtr& worker, Calls& ended) noexcept {
         call.state().receiver().error = broken_pool(reason);
         ended.push_back(call);
     }
-    if (worker->initialising || (!was_expected && !options_.restart)) {
+    if (worker->initialising || (!was_expected && !options_.restart) ||
+        (starved_ && workers_.empty())) {
         break_down(reason, SIGKILL, ended);
     }
 }
 
+std::string ProcessPool::describe_end(const Worker& worker) const {
+    if (worker.exit->kind == ServerEvent::Kind::failed) {
+        return "a process of a pool could not be started: " +
+               std::generic_category().message(worker.exit->status);
+    }
+    std::string text = process_name(worker.pid);
+    if (!worker.fault.empty()) {
+        return text + " has sent what cannot be read (" + worker.fault + ")";
+    }
+    return text + (lost_server_ ? " has ended with the server of process pools"
+                                : describe_status(worker.exit->status));
+}
+
 // ---- workers
 
-bool ProcessPool::spawn_worker() noexcept {
+bool ProcessPool::may_spawn() const noexcept { return workers_.size() < workers_max_ && !starved_; }
+
+std::string ProcessPool::spawn_worker() noexcept {
     try {
         const auto worker = std::make_shared<Worker>(++spawned_);
         int ends[2];
@@ -454,28 +494,30 @@ bool ProcessPool::spawn_worker() noexcept {
         worker->socket = UniqueFd(ends[0]);
         const UniqueFd theirs(ends[1]);
         const int fds[] = {theirs.get(), worker->inbox.fd(), worker->outbox.fd()};
-        const ServerRequest request{.kind = ServerRequest::Kind::spawn, .worker = worker->id};
-        if (!send_request(connection_.get(), request, fds, std::size(fds))) {
-            return false;
-        }
-        workers_.emplace(worker->id, worker);
-        add_to_epoll(epoll_, worker->socket.get(), worker->id);
         if (options_.initializer) {
             worker->busy = worker->initialising = true;
-            write_initializer(*worker);
-        } else {
+            ring(*worker, write_initializer(*worker));
+        }
+        add_to_epoll(epoll_, worker->socket.get(), worker->id);
+        const auto place = workers_.emplace(worker->id, worker).first;
+        // The last thing that can fail: a process that was asked for comes, and has to be known.
+        const ServerRequest request{.kind = ServerRequest::Kind::spawn, .worker = worker->id};
+        if (!send_request(connection_.get(), request, fds, std::size(fds))) {
+            const int error = errno;
+            hang_up(*worker);
+            workers_.erase(place);
+            return std::generic_category().message(error);
+        }
+        if (!worker->busy) {
             idle_.push_back(worker);
         }
-        return true;
-    } catch (const std::system_error& error) {
-        errno = error.code().value();
-    } catch (const std::exception&) {
-        errno = ENOMEM;
+        return {};
+    } catch (...) {
+        return describe_exception(std::current_exception());
     }
-    return false;
 }
 
-void ProcessPool::write_initializer(Worker& worker) {
+std::size_t ProcessPool::write_initializer(Worker& worker) {
     SharedWriter writer(worker.inbox);
     const CallsHeader calls{&options_.initializer.function(), 1};
     writer.write(&calls, sizeof calls);
@@ -486,14 +528,23 @@ void ProcessPool::write_initializer(Worker& worker) {
     options_.initializer.write_arguments(writer);
     header.size = writer.size() - start - sizeof header;
     std::memcpy(worker.inbox.data() + start, &header, sizeof header);
-    const Doorbell bell{writer.size()};
-    ::send(worker.socket.get(), &bell, sizeof bell, MSG_NOSIGNAL);
+    return writer.size();
 }
+
+// Tells the process that a message is there.
+void ProcessPool::ring(const Worker& worker, std::size_t size) noexcept {
+    const Doorbell bell{size};
+    if (::send(worker.socket.get(), &bell, sizeof bell, MSG_NOSIGNAL) < 0) {
+        signal_worker(worker, SIGKILL);  // it has ended already, unless the kernel has no memory
+    }
+}
+
+void ProcessPool::hang_up(Worker& worker) noexcept { close_socket(epoll_, worker.socket); }
 
 // Its process ends when it notices, which is at once if it is idle.
 void ProcessPool::retire(Worker& worker) noexcept {
     worker.retired = true;
-    worker.socket = UniqueFd();
+    hang_up(worker);
 }
 
 void ProcessPool::retire_idle() noexcept {
@@ -518,8 +569,12 @@ void ProcessPool::break_down(const std::string& reason, int signal, Calls& ended
             call.state().release();  // it was cancelled at this moment
         }
     }
+    signal_all(signal);
+}
+
+void ProcessPool::signal_all(int number) noexcept {
     for (const auto& [id, worker] : workers_) {
-        signal_worker(*worker, signal);
+        signal_worker(*worker, number);
     }
 }
 
@@ -542,10 +597,13 @@ void ProcessPool::end_workers(int signal) noexcept {
     Lock lock(mutex_);
     shut_down_ = true;
     Calls ended;
-    break_down("its processes were ended by the program", signal, ended);
+    if (broken_.empty()) {
+        break_down("its processes were ended by the program", signal, ended);
+    } else {
+        signal_all(signal);  // some may have ignored an earlier one
+    }
     note_end();
-    lock.unlock();
-    finish(ended);
+    finish(lock, ended);
 }
 
 std::vector<int> ProcessPool::processes() {
@@ -635,6 +693,7 @@ void ProcessPool::lose_server() noexcept {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection_.get(), nullptr);
     for (const auto& [id, worker] : workers_) {
         if (!worker->exit) {
+            receive_bell(id);  // its last words
             worker->exit = {ServerEvent::Kind::exited, id, worker->pid, SIGKILL};
             note_news(*worker);
         }
@@ -667,10 +726,22 @@ bool ProcessPool::is_shut_down() {
 
 void RemoteCall::withdraw(ThreadFutureState&) noexcept { pool_->withdraw(*this); }
 
+namespace {
+
+// What a fork of the program did to a pool, would happen to the program's.
+ProcessPool& own(ProcessPool& pool) {
+    if (pool.is_forked()) {
+        throw RuntimeError("the pool belongs to the process that made it, not to a fork of that");
+    }
+    return pool;
+}
+
+}  // namespace
+
 std::size_t ProcessCalls::new_batch() noexcept { return pool_->new_batch(); }
-void ProcessCalls::add(RemoteCall& call) { pool_->add(call); }
-void ProcessCalls::watch(EventLoop& loop) { pool_->watch(loop); }
-void ProcessCalls::watch_by_thread() { pool_->watch_by_thread(); }
+void ProcessCalls::add(RemoteCall& call) { own(*pool_).add(call); }
+void ProcessCalls::watch(EventLoop& loop) { own(*pool_).watch(loop); }
+void ProcessCalls::watch_by_thread() { own(*pool_).watch_by_thread(); }
 void ProcessCalls::kill(ProcessPool& pool, ThreadFutureState& call) noexcept {
     pool.kill(dynamic_cast<RemoteCall&>(call));
 }
@@ -683,13 +754,13 @@ ProcessPoolExecutor::ProcessPoolExecutor(ProcessPoolOptions options)
     : calls_(std::make_shared<detail::ProcessPool>(std::move(options))) {}
 
 ProcessPoolExecutor::~ProcessPoolExecutor() {
-    if (!calls_.pool().is_shut_down()) {
+    if (!calls_.pool().is_forked() && !calls_.pool().is_shut_down()) {
         shutdown();
     }
 }
 
 void ProcessPoolExecutor::shutdown(bool wait, bool cancel_futures) {
-    calls_.pool().shut_down(cancel_futures);
+    detail::own(calls_.pool()).shut_down(cancel_futures);
     if (wait) {
         calls_.pool().wait_ended();
     } else {
@@ -697,8 +768,16 @@ void ProcessPoolExecutor::shutdown(bool wait, bool cancel_futures) {
     }
 }
 
-void ProcessPoolExecutor::terminate_workers() { calls_.pool().end_workers(SIGTERM); }
-void ProcessPoolExecutor::kill_workers() { calls_.pool().end_workers(SIGKILL); }
+void ProcessPoolExecutor::terminate_workers() {
+    detail::own(calls_.pool()).end_workers(SIGTERM);
+    calls_.watch_by_thread();  // as in shutdown
+}
+
+void ProcessPoolExecutor::kill_workers() {
+    detail::own(calls_.pool()).end_workers(SIGKILL);
+    calls_.watch_by_thread();
+}
+
 std::vector<int> ProcessPoolExecutor::processes() const { return calls_.pool().processes(); }
 
 void ProcessPoolExecutor::check_chunk(std::size_t chunksize) {

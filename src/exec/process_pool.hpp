@@ -7,6 +7,7 @@
 #include "exec/process_worker.hpp"
 #include "exec/shared_buffer.hpp"
 
+#include <condition_variable>
 #include <map>
 #include <mutex>
 
@@ -20,7 +21,8 @@ namespace detail {
 ///  1. A call is in `queue_`, pending or about to be withdrawn, or in the `running` list of one
 ///     worker; the list owns a reference of its state. `queued()` of a call tells which.
 ///  2. A worker is idle (in `idle_`), busy, or retired (its socket is closed, and its process about
-///     to end). It leaves `workers_` when the server tells that its process has ended.
+///     to end). It leaves `workers_` when the server tells that its process has ended. One that was
+///     sent SIGKILL gets no calls any more.
 ///  3. Who has set `in_use` of a worker, under the mutex, has its memory and its `running` list to
 ///     himself without the mutex; what happens to the worker meanwhile waits in `reply`, `exit`.
 ///  4. No code of users runs under the mutex, neither callbacks nor their types' functions; but
@@ -47,6 +49,9 @@ public:
     // Readable when there is something to drain, and for ever once the pool has ended.
     int fd() const noexcept { return epoll_.get(); }
     void drain() noexcept;
+
+    // Whether this process is a fork of that which made the pool.
+    bool is_forked() const noexcept { return forks_ != fork_count(); }
 
     void shut_down(bool cancel_calls) noexcept;
     bool is_shut_down();
@@ -76,6 +81,7 @@ private:
         bool initialising = false;
         bool retired = false;
         bool killed = false;  // for a call that nobody waits for
+        std::string fault;    // why what it has sent cannot be read
         std::optional<std::uint64_t> reply;
         std::optional<ServerEvent> exit;
     };
@@ -91,25 +97,31 @@ private:
     void take_initialised(Worker& worker, std::uint64_t size, Calls& ended) noexcept;
     void make_idle(Worker& worker) noexcept;
     void take_exit(const WorkerPtr& worker, Calls& ended) noexcept;
+    std::string describe_end(const Worker& worker) const;
     void note_news(Worker& worker) noexcept;
-    bool spawn_worker() noexcept;
-    void write_initializer(Worker& worker);
+    bool may_spawn() const noexcept;
+    // Returns why there is no worker, or nothing.
+    std::string spawn_worker() noexcept;
+    std::size_t write_initializer(Worker& worker);
+    void ring(const Worker& worker, std::size_t size) noexcept;
+    void hang_up(Worker& worker) noexcept;
     void retire(Worker& worker) noexcept;
     void retire_idle() noexcept;
     void break_down(const std::string& reason, int signal, Calls& ended) noexcept;
     void note_end() noexcept;
     void signal_worker(const Worker& worker, int number) noexcept;
+    void signal_all(int number) noexcept;
     void receive_bell(std::uint32_t id) noexcept;
     void receive_events() noexcept;
     void lose_server() noexcept;
     void check_open() const;
     void take_batch(Worker& worker) noexcept;
 
-    // Requires: in_use.
-    static bool write_calls(Worker& worker, Calls& ended) noexcept;
-    static std::optional<std::string> read_results(Worker& worker, std::uint64_t size,
-                                                   Calls& ended) noexcept;
-    static void finish(Calls& ended) noexcept;
+    // Requires: in_use. The size of what was written, 0 if there is nothing to do.
+    static std::size_t write_calls(Worker& worker, Calls& ended) noexcept;
+    static void read_results(Worker& worker, std::uint64_t size, Calls& ended) noexcept;
+    // Releases the lock.
+    void finish(Lock& lock, Calls& ended) noexcept;
 
     const ProcessPoolOptions options_;
     const std::size_t workers_max_;
@@ -126,6 +138,10 @@ private:
     std::vector<EventLoop*> loops_;
     std::size_t batches_ = 0;
     std::uint32_t spawned_ = 0;
+    const std::uint32_t forks_ = fork_count();
+    std::size_t finishing_ = 0;  // threads that end calls at this moment
+    std::condition_variable finished_;
+    bool starved_ = false;  // the server could make no process: wait for one to be idle, or to end
     bool has_thread_ = false;
     bool shut_down_ = false;
     bool ended_ = false;

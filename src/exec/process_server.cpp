@@ -20,11 +20,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <deque>
 #include <iostream>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 
 namespace asyncio::inline v0 {
@@ -44,11 +48,14 @@ constexpr int threads_of_sanitizer = 0;
 constexpr int threads_of_sanitizer = 0;
 #endif
 
-// Returns the size, 0 at the end, or -1 with errno; stores descriptors.
-ssize_t receive_request(int connection, ServerRequest& request, int (&fds)[fds_max],
-                        std::size_t& fd_count) noexcept {
+using Descriptors = std::array<UniqueFd, fds_max>;
+
+// Returns the size, 0 at the end, or -1 with errno. Of the descriptors there are as many as this
+// process may have.
+ssize_t receive_request(int connection, ServerRequest& request, Descriptors& fds) noexcept {
     iovec part{&request, sizeof request};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)];
+    int numbers[fds_max];
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof numbers)];
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
@@ -56,14 +63,11 @@ ssize_t receive_request(int connection, ServerRequest& request, int (&fds)[fds_m
     message.msg_controllen = sizeof control;
     const ssize_t size = uninterrupted(
         [&] { return ::recvmsg(connection, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
-    fd_count = 0;
-    if (size <= 0) {
-        return size;
-    }
-    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    const cmsghdr* const header = size > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
     if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-        fd_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        std::memcpy(fds, CMSG_DATA(header), fd_count * sizeof(int));
+        const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        std::memcpy(numbers, CMSG_DATA(header), count * sizeof(int));
+        std::transform(numbers, numbers + count, fds.begin(), [](int fd) { return UniqueFd(fd); });
     }
     return size;
 }
@@ -124,23 +128,21 @@ private:
 
     void accept() {
         ServerRequest request;
-        int fds[fds_max];
-        std::size_t fd_count = 0;
-        const ssize_t size = receive_request(control_.get(), request, fds, fd_count);
+        Descriptors fds;
+        const ssize_t size = receive_request(control_.get(), request, fds);
         if (size == 0) {
             end();
         }
-        if (size == sizeof request && fd_count == 1) {
-            pools_[fds[0]].connection = UniqueFd(fds[0]);
+        if (const int connection = fds[0].get(); connection >= 0) {
+            pools_[connection].connection = std::move(fds[0]);
         }
     }
 
     void serve(int connection) {
         while (true) {
             ServerRequest request;
-            int fds[fds_max];
-            std::size_t fd_count = 0;
-            const ssize_t size = receive_request(connection, request, fds, fd_count);
+            Descriptors fds;
+            const ssize_t size = receive_request(connection, request, fds);
             if (size <= 0) {
                 if (size == 0 || !would_block(errno)) {
                     kill_workers(connection);
@@ -149,9 +151,8 @@ private:
                 }
                 break;
             }
-            if (request.kind == ServerRequest::Kind::spawn && fd_count == fds_max) {
-                spawn(connection, request.worker, UniqueFd(fds[0]), UniqueFd(fds[1]),
-                      UniqueFd(fds[2]));
+            if (request.kind == ServerRequest::Kind::spawn) {
+                spawn(connection, request.worker, fds);
             } else if (request.kind == ServerRequest::Kind::signal) {
                 signal(connection, request.worker, request.signal);
             }
@@ -159,11 +160,15 @@ private:
         flush(pools_[connection]);
     }
 
-    void spawn(int connection, std::uint32_t id, UniqueFd socket, UniqueFd inbox, UniqueFd outbox) {
+    void spawn(int connection, std::uint32_t id, Descriptors& fds) {
+        if (fds.back().get() < 0) {
+            tell(connection, {ServerEvent::Kind::failed, id, 0, EMFILE});
+            return;
+        }
         const pid_t server = ::getpid();
         const pid_t pid = ::fork();
         if (pid == 0) {
-            run_worker(server, std::move(socket), std::move(inbox), std::move(outbox));
+            run_worker(server, std::move(fds[0]), std::move(fds[1]), std::move(fds[2]));
         }
         if (pid < 0) {
             tell(connection, {ServerEvent::Kind::failed, id, 0, errno});
@@ -237,6 +242,13 @@ private:
     std::unordered_map<pid_t, Worker> workers_;
 };
 
+// A program may have closed its standard descriptors, and then their numbers are given to others.
+void leave_standard_numbers(UniqueFd& fd) noexcept {
+    if (fd.get() >= 0 && fd.get() <= STDERR_FILENO) {
+        fd = UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+    }
+}
+
 [[noreturn]] void run_server(UniqueFd control, UniqueFd program) noexcept {
     ::prctl(PR_SET_NAME, "asyncio-server");
     // The processes inherit this: signals as in a new program, but Ctrl-C is the program's own.
@@ -246,6 +258,8 @@ private:
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    leave_standard_numbers(control);
+    leave_standard_numbers(program);
     const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     ::dup2(nothing.get(), STDIN_FILENO);
     close_descriptors_but({control.get(), program.get()});
@@ -262,6 +276,7 @@ struct Client {
     std::mutex mutex;
     UniqueFd control;
     pid_t pid = 0;
+    std::atomic<std::uint32_t> forks = 0;
 };
 
 Client& client() {
@@ -274,6 +289,7 @@ void forget_server() noexcept {
     new (&client().mutex) std::mutex;
     client().control = UniqueFd();
     client().pid = 0;
+    ++client().forks;
 }
 
 int count_threads() {
@@ -289,21 +305,40 @@ int count_threads() {
     return count - threads_of_sanitizer;
 }
 
+// A thread that has ended, and was joined, is still counted for a moment.
+int settled_threads() {
+    constexpr int tries = 100;
+    int threads = count_threads();
+    for (int i = 0; i < tries && threads > 1; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        threads = count_threads();
+    }
+    return threads;
+}
+
 std::pair<UniqueFd, UniqueFd> packets() {
     int ends[2];
     check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
     return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-// Requires: the mutex is held.
+// Requires: the mutex is held, and a server that was there before has ended, or is about to.
 void start(Client& owned) {
-    if (const int threads = count_threads(); threads > 1) {
+    if (const int threads = settled_threads(); threads > 1) {
+        const std::string count = std::to_string(threads);
         throw RuntimeError(
-            "the server of process pools must be started before the program has other threads, and "
-            "it has " +
-            std::to_string(threads) +
-            " now: call asyncio::start_process_server() first in main, or make the first "
-            "ProcessPoolExecutor earlier");
+            owned.control.get() >= 0
+                ? "the server of process pools has ended, and no other can be started because the "
+                  "program has " +
+                      count + " threads now"
+                : "the server of process pools must be started before the program has other "
+                  "threads, and it has " +
+                      count +
+                      " now: call asyncio::start_process_server() first in main, or make the first "
+                      "ProcessPoolExecutor earlier");
+    }
+    if (owned.pid != 0) {
+        uninterrupted([&] { return ::waitpid(owned.pid, nullptr, 0); });
     }
     [[maybe_unused]] static const int registered =
         ::pthread_atfork(nullptr, nullptr, &forget_server);
@@ -353,16 +388,22 @@ bool send_request(int connection, const ServerRequest& request, const int* fds,
 UniqueFd connect_to_server() {
     Client& owned = client();
     const std::lock_guard lock(owned.mutex);
-    if (has_ended(owned)) {
-        start(owned);
-    }
     auto [ours, theirs] = packets();
-    const int fd = theirs.get();
-    if (!send_request(owned.control.get(), {.kind = ServerRequest::Kind::connect}, &fd, 1)) {
+    const auto connect = [&owned, fd = theirs.get()] {
+        return send_request(owned.control.get(), {.kind = ServerRequest::Kind::connect}, &fd, 1);
+    };
+    bool connected = !has_ended(owned) && connect();
+    if (!connected && (owned.pid == 0 || errno == EPIPE)) {
+        start(owned);
+        connected = connect();
+    }
+    if (!connected) {
         throw_errno("cannot reach the server of process pools");
     }
     return std::move(ours);
 }
+
+std::uint32_t fork_count() noexcept { return client().forks.load(std::memory_order_relaxed); }
 
 }  // namespace detail
 

@@ -96,6 +96,7 @@ private:
         } catch (const ThrowObserver&) {
             std::terminate();  // it cannot come here
         } catch (...) {
+            outbox_.release(results.size(), start);
             results.rewind(start + sizeof header);
             header.failed = 1;
             write_error(results, std::current_exception(), *function);

@@ -18,6 +18,8 @@ SharedBuffer::SharedBuffer()
                 "memfd_create")) {
     check(::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK), "sealing shared memory");
     reserve(initial_size);
+    // A fork of the program would keep the memory for as long as it lives.
+    ::madvise(data_, capacity_, MADV_DONTFORK);
 }
 
 SharedBuffer::SharedBuffer(UniqueFd fd) : fd_(std::move(fd)) { map(initial_size); }
@@ -71,10 +73,11 @@ std::span<const char> SharedBuffer::message(std::size_t size) {
     return {data_, size};
 }
 
-void SharedBuffer::release(std::size_t size) noexcept {
-    if (size > kept_max) {
+void SharedBuffer::release(std::size_t size, std::size_t kept) noexcept {
+    const std::size_t begin = std::max(kept, kept_max);
+    if (size > begin) {
         ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                    static_cast<off_t>(kept_max), static_cast<off_t>(capacity_ - kept_max));
+                    static_cast<off_t>(begin), static_cast<off_t>(capacity_ - begin));
     }
 }
 

@@ -39,8 +39,8 @@ public:
     /// A message of the other process. Raises: DecodeError if there are not so many bytes;
     /// std::system_error.
     std::span<const char> message(std::size_t size);
-    /// The message was read.
-    void release(std::size_t size) noexcept;
+    /// A message of this size was read, or taken back but for its first `kept` bytes.
+    void release(std::size_t size, std::size_t kept = 0) noexcept;
 
 private:
     void map(std::size_t size);
