@@ -14,6 +14,13 @@ inline constexpr bool built_with_tsan = true;
 inline constexpr bool built_with_tsan = false;
 #endif
 
+// It keeps memory of its own beside the program's.
+#if defined(__SANITIZE_ADDRESS__) || ASYNCIO_TEST_HAS_FEATURE(address_sanitizer)
+inline constexpr bool built_with_asan = true;
+#else
+inline constexpr bool built_with_asan = false;
+#endif
+
 // It opens descriptors to look at objects, and where there are none left it reports faults.
 inline constexpr bool built_with_ubsan =
     ASYNCIO_TEST_HAS_FEATURE(undefined_behavior_sanitizer) != 0;

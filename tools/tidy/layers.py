@@ -24,6 +24,7 @@ LAYERS = [
     ("tools/cli/", "cli"),
     ("tests/unit/", "unit tests"),
     ("tests/inspect/", "unit tests"),
+    ("tests/soak/", "unit tests"),
     ("tests/", "tests"),
     ("bench/", "bench"),
     ("examples/", "examples"),

@@ -1,0 +1,404 @@
+// What a pool does when processes end: its own, their server, and the program.
+#include <asyncio/asyncio.hpp>
+#include <asyncio/process_pool.hpp>
+#include <asyncio/testing/gtest.hpp>
+
+#include "outcome.hpp"
+#include "process_census.hpp"
+#include "process_fixture.hpp"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <thread>
+
+namespace {
+
+using namespace std::chrono_literals;
+using asyncio::BrokenProcessPool;
+using asyncio::Coro;
+using asyncio::function;
+using asyncio::ProcessPoolExecutor;
+using asyncio::run_in_executor;
+
+constexpr int patience_ms = 30'000;
+
+int add(int a, int b) { return a + b; }
+int process_number() { return ::getpid(); }
+void end_by(int number) { ::raise(number); }
+void leave(int code) { std::exit(code); }
+void compute_for_ever() {
+    for (volatile int i = 0;; i = i + 1) {
+    }
+}
+void ignore_sigterm() {
+    ::signal(SIGTERM, SIG_IGN);
+    compute_for_ever();
+}
+
+// In memory that the processes share with the test, which must be made before them.
+struct Page {
+    std::atomic<int> running = 0;  // the process that computes
+    std::atomic<bool> may_end = false;
+    std::atomic<int> started = 0;
+};
+Page& page() {
+    static auto* const made = new (::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Page;
+    return *made;
+}
+void await(const std::function<bool()>& condition) {
+    while (!condition()) {
+        ::sched_yield();
+    }
+}
+void compute_until_told() {
+    page().running = ::getpid();
+    await([] { return page().may_end.load(); });
+}
+void crash_when_told(int number) {
+    compute_until_told();
+    ::raise(number);
+}
+void count_and_crash() {
+    ++page().started;
+    ::raise(SIGSEGV);
+}
+
+// The processes of a pool that has started so many.
+std::vector<int> all_processes(const ProcessPoolExecutor& pool, std::size_t count) {
+    await([&] { return pool.processes().size() == count; });
+    return pool.processes();
+}
+
+template <class T>
+std::string outcome_of(asyncio::ThreadFuture<T> call) {
+    try {
+        (void)call.result(30s);
+        return "none";
+    } catch (...) {
+        return asyncio::describe_exception(std::current_exception());
+    }
+}
+
+// ---- a pool that is broken
+
+TEST(ProcessCrashes, without_restart_break_the_pool_for_all_calls_and_it_can_be_destroyed) {
+    const std::vector<std::pair<int, std::string>> ways{
+        {SIGKILL, "SIGKILL (Killed)"}, {SIGSEGV, "SIGSEGV"}, {SIGABRT, "SIGABRT"},
+        {SIGTERM, "SIGTERM"},          {SIGBUS, "SIGBUS"},   {SIGRTMIN, "signal 34"}};
+    for (const auto& [number, name] : ways) {
+        page().may_end = false;
+        ProcessPoolExecutor pool(2);
+        auto stuck = pool.submit(function<&compute_for_ever>);
+        auto crashing = pool.submit(function<&crash_when_told>, number);
+        auto waiting = pool.submit(function<&add>, 1, 2);
+        page().may_end = true;
+        const std::string text = outcome_of(crashing);
+        EXPECT_TRUE(text.starts_with("BrokenProcessPool: process ")) << text;
+        EXPECT_NE(text.find(name), std::string::npos) << text;
+        EXPECT_TRUE(outcome_of(stuck).starts_with("BrokenProcessPool: process "));
+        const std::string broken = outcome_of(waiting);
+        EXPECT_TRUE(broken.starts_with("BrokenProcessPool: the pool is broken")) << broken;
+        EXPECT_NE(broken.find(name), std::string::npos) << broken;
+        EXPECT_THROW((void)pool.submit(function<&add>, 1, 2), BrokenProcessPool);
+    }
+}
+
+TEST(ProcessCrashes, by_exit_name_the_code) {
+    ProcessPoolExecutor pool(1);
+    EXPECT_NE(outcome_of(pool.submit(function<&leave>, 3)).find("has exited with code 3"),
+              std::string::npos);
+}
+
+TEST(ProcessCrashes, in_the_initializer_break_the_pool_even_one_that_restarts) {
+    (void)page();
+    ProcessPoolExecutor pool(
+        {.max_workers = 1, .initializer = {function<&count_and_crash>}, .restart = true});
+    EXPECT_NE(outcome_of(pool.submit(function<&add>, 1, 2)).find("SIGSEGV"), std::string::npos);
+    EXPECT_THROW((void)pool.submit(function<&add>, 1, 2), BrokenProcessPool);
+    EXPECT_EQ(page().started, 1);
+}
+
+// ---- messages that are never whole
+
+struct Bomb {};
+template <class Archive>
+void serialize(Archive& archive, Bomb&) {
+    std::string bytes(std::size_t{20} << 20, 'x');
+    archive(bytes);
+    if constexpr (std::is_same_v<Archive, asyncio::Reader>) {
+        ::raise(SIGKILL);
+    }
+}
+void take_bomb(const Bomb&) {}
+struct LateBomb {};
+template <class Archive>
+void serialize(Archive& archive, LateBomb&) {
+    std::string bytes(std::size_t{20} << 20, 'x');
+    archive(bytes);
+    ::raise(SIGKILL);
+}
+LateBomb make_bomb() { return {}; }
+
+ASYNC_TEST(ProcessCrashes, while_a_message_is_read_or_written_leave_no_memory) {
+    {
+        ProcessPoolExecutor pool({.max_workers = 1, .restart = true});
+        for (int i = 0; i < 3; ++i) {
+            const std::string early =
+                co_await outcome(run_in_executor(pool, function<&take_bomb>, Bomb()));
+            EXPECT_TRUE(early.find("SIGKILL") < early.find("take_bomb")) << early;
+            const std::string late = co_await outcome(run_in_executor(pool, function<&make_bomb>));
+            EXPECT_TRUE(late.find("SIGKILL") < late.find("make_bomb")) << late;
+            EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1, 2), 3);
+        }
+        EXPECT_EQ(census::messages_of(::getpid()), 2);
+    }
+    EXPECT_EQ(census::messages_of(::getpid()), 0);
+}
+
+struct Unwritable {};
+template <class Archive>
+void serialize(Archive&, Unwritable&) {
+    throw asyncio::ValueError("not this");
+}
+void take_unwritable(const Unwritable&) {}
+
+TEST(ProcessPoolCalls, fail_if_the_argument_of_the_initializer_cannot_be_written) {
+    ProcessPoolExecutor pool(
+        {.max_workers = 1, .initializer = {function<&take_unwritable>, Unwritable()}});
+    try {
+        (void)pool.submit(function<&add>, 1, 2);
+        FAIL();
+    } catch (const BrokenProcessPool& error) {
+        EXPECT_NE(std::string(error.what()).find("ValueError: not this"), std::string::npos)
+            << error.what();
+    }
+}
+
+// ---- ending processes
+
+TEST(ProcessCrashes, kill_workers_ends_those_that_ignored_terminate_workers) {
+    ProcessPoolExecutor pool(1);
+    auto call = pool.submit(function<&ignore_sigterm>);
+    const census::Watch process(all_processes(pool, 1).front());
+    await([&] { return (census::ignored_signals_of(process.pid()) >> (SIGTERM - 1) & 1) != 0; });
+    pool.terminate_workers();
+    pool.kill_workers();
+    EXPECT_NE(outcome_of(call).find("SIGKILL"), std::string::npos);
+}
+
+// The call has ended, but the pool does not know yet, when somebody stops waiting for it.
+ASYNC_TEST(ProcessCrashes, a_process_that_was_killed_for_one_call_gets_no_other) {
+    (void)page();
+    ProcessPoolExecutor pool(1);
+    for (int i = 0; i < 20; ++i) {
+        page().running = 0;
+        page().may_end = false;
+        auto unwanted = run_in_executor(pool, function<&compute_until_told>.killable());
+        await([] { return page().running != 0; });
+        page().may_end = true;
+        await([] { return census::status(page().running).starts_with('S'); });
+        unwanted.cancel();
+        EXPECT_EQ(co_await outcome(run_in_executor(pool, function<&add>, 1, 2)), "none");
+    }
+}
+
+TEST(ProcessCrashes, of_a_process_that_was_stopped_end_with_a_time_out) {
+    asyncio::run([]() -> Coro<void> {
+        ProcessPoolExecutor pool(1);
+        EXPECT_EQ(co_await outcome(asyncio::wait_for(
+                      run_in_executor(pool, function<&end_by>.killable(), SIGSTOP), 20ms)),
+                  "TimeoutError: timed out");
+        EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1, 2), 3);
+    });
+}
+
+// ---- processes that cannot be made
+
+TEST(ProcessCrashes, a_server_without_descriptors_says_so) {
+    const rlimit few{8, 1024};
+    const rlimit more{1024, 1024};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    asyncio::start_process_server();
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &more), 0);
+    ProcessPoolExecutor pool({.max_workers = 1, .restart = true});
+    EXPECT_NE(outcome_of(pool.submit(function<&add>, 1, 2))
+                  .find("could not be started: Too many open files"),
+              std::string::npos);
+}
+
+TEST(ProcessCrashes, a_pool_without_processes_gives_up_even_if_it_restarts) {
+    constexpr uid_t nobody = 65534;
+    if (::geteuid() == 0) {
+        ASSERT_EQ(::setresuid(nobody, nobody, nobody), 0);  // root may have as many as it likes
+        ::prctl(PR_SET_DUMPABLE, 1);
+    }
+    asyncio::start_process_server();
+    const rlimit one{1, 1};
+    ASSERT_EQ(::prlimit(census::server_of(::getpid()), RLIMIT_NPROC, &one, nullptr), 0);
+    ProcessPoolExecutor pool({.max_workers = 2, .restart = true});
+    asyncio::run([&]() -> Coro<void> {
+        auto waiting = run_in_executor(pool, function<&add>, 1, 2);
+        const std::string text = co_await outcome(waiting);
+        EXPECT_NE(text.find("could not be started: Resource temporarily unavailable"),
+                  std::string::npos)
+            << text;
+        EXPECT_THROW((void)run_in_executor(pool, function<&add>, 1, 2), BrokenProcessPool);
+    });
+}
+
+// ---- the server
+
+TEST(ProcessCrashes, of_the_server_break_its_pools_and_a_new_pool_has_a_new_server) {
+    for (int i = 0; i < 3; ++i) {
+        std::vector<census::Watch> watches;
+        asyncio::run([&]() -> Coro<void> {
+            ProcessPoolExecutor pool({.max_workers = 2, .restart = true});
+            auto first = run_in_executor(pool, function<&compute_for_ever>);
+            auto second = run_in_executor(pool, function<&compute_for_ever>);
+            auto third = run_in_executor(pool, function<&add>, 1, 2);
+            co_await asyncio::sleep(0);
+            while (pool.processes().size() < 2) {
+                co_await asyncio::sleep(1ms);
+            }
+            for (const int pid : pool.processes()) {
+                watches.emplace_back(pid);
+            }
+            ::kill(census::server_of(::getpid()), SIGKILL);
+            const std::string running = co_await outcome(first);
+            EXPECT_TRUE(running.starts_with("BrokenProcessPool: process ") &&
+                        running.find("ended with the server of process pools") < std::string::npos)
+                << running;
+            EXPECT_NE(co_await outcome(second), "none");
+            EXPECT_EQ(co_await outcome(third), "BrokenProcessPool: the pool is broken: the server "
+                                               "of process pools has ended");
+            EXPECT_THROW((void)run_in_executor(pool, function<&add>, 1, 2), BrokenProcessPool);
+        });
+        for (const census::Watch& watch : watches) {
+            EXPECT_TRUE(watch.has_ended(patience_ms));
+        }
+        ProcessPoolExecutor pool(1);
+        EXPECT_EQ(asyncio::run([&]() -> Coro<int> {
+                      co_return co_await run_in_executor(pool, function<&add>, 1, 2);
+                  }),
+                  3);
+        EXPECT_EQ(census::children_of(::getpid()).size(), 1);
+    }
+}
+
+TEST(ProcessCrashes, of_the_server_are_told_to_a_pool_that_waits_in_a_thread) {
+    {
+        ProcessPoolExecutor pool(1);
+        auto call = pool.submit(function<&compute_for_ever>);
+        (void)all_processes(pool, 1);
+        ::kill(census::server_of(::getpid()), SIGKILL);
+        EXPECT_NE(outcome_of(call).find("the server of process pools"), std::string::npos);
+    }
+    // The pool's thread has ended with it.
+    EXPECT_EQ(ProcessPoolExecutor(1).submit(function<&add>, 1, 2).result(), 3);
+}
+
+TEST(ProcessCrashes, of_the_server_cannot_be_mended_by_a_program_with_threads) {
+    asyncio::start_process_server();
+    ::kill(census::server_of(::getpid()), SIGKILL);
+    await_end(census::server_of(::getpid()));
+    std::atomic<bool> may_end = false;
+    std::thread other([&] { await([&] { return may_end.load(); }); });
+    try {
+        ProcessPoolExecutor pool(1);
+        ADD_FAILURE();
+    } catch (const asyncio::RuntimeError& error) {
+        EXPECT_NE(std::string(error.what()).find("has ended, and no other can be started"),
+                  std::string::npos)
+            << error.what();
+    }
+    may_end = true;
+    other.join();
+    EXPECT_EQ(ProcessPoolExecutor(1).submit(function<&add>, 1, 2).result(), 3);
+}
+
+// ---- the program, and forks of it
+
+// A fork of the test that is a program with a pool of three busy processes and ends somehow.
+void expect_nothing_left_after(const std::function<void()>& end) {
+    PipeEnds told;
+    PipeEnds may_end;
+    const pid_t program = ::fork();
+    ASSERT_GE(program, 0);
+    if (program == 0) {
+        may_end.writer = asyncio::detail::UniqueFd();
+        ::signal(SIGSEGV, SIG_DFL);  // a sanitizer would say what is wanted here
+        ProcessPoolExecutor pool({.max_workers = 3, .restart = true});
+        for (int i = 0; i < 5; ++i) {
+            pool.submit(function<&compute_for_ever>);
+        }
+        std::vector<int> pids = all_processes(pool, 3);
+        pids.push_back(census::parent_of(pids.front()));
+        (void)!::write(told.writer.get(), pids.data(), pids.size() * sizeof(int));
+        read_all(may_end.reader.get());
+        end();
+        std::abort();
+    }
+    told.writer = asyncio::detail::UniqueFd();
+    may_end.reader = asyncio::detail::UniqueFd();
+    int pids[4]{};
+    ASSERT_EQ(::read(told.reader.get(), pids, sizeof pids), sizeof pids);
+    std::vector<census::Watch> watches;
+    for (const int pid : pids) {
+        watches.emplace_back(pid);
+    }
+    may_end.writer = asyncio::detail::UniqueFd();
+    for (const census::Watch& watch : watches) {
+        EXPECT_TRUE(watch.has_ended(patience_ms));
+    }
+    EXPECT_EQ(::waitpid(program, nullptr, 0), program);
+}
+
+TEST(ProcessPoolOrphans, end_when_the_program_is_killed) {
+    expect_nothing_left_after([] { ::raise(SIGKILL); });
+}
+TEST(ProcessPoolOrphans, end_when_the_program_crashes) {
+    expect_nothing_left_after([] { ::raise(SIGSEGV); });
+}
+TEST(ProcessPoolOrphans, end_when_the_program_leaves_by__exit) {
+    expect_nothing_left_after([] { ::_exit(0); });
+}
+TEST(ProcessPoolOrphans, end_when_the_program_leaves_by_exit) {
+    expect_nothing_left_after([] { std::exit(0); });
+}
+TEST(ProcessPoolOrphans, end_when_the_thread_that_made_the_pool_is_the_only_one_to_end) {
+    expect_nothing_left_after([] { std::thread([] { ::raise(SIGKILL); }).join(); });
+}
+
+// A pool ends though a fork of the program lives on with copies of its descriptors.
+TEST(ProcessPoolForks, do_not_keep_a_pool_from_ending_nor_use_it) {
+    PipeEnds may_end;
+    ProcessPoolExecutor pool({.max_workers = 1, .max_tasks_per_child = 1});
+    asyncio::run([&]() -> Coro<void> {
+        const int first = co_await run_in_executor(pool, function<&process_number>);
+        const pid_t fork = ::fork();
+        if (fork == 0) {
+            may_end.writer = asyncio::detail::UniqueFd();
+            read_all(may_end.reader.get());
+            EXPECT_THROW((void)pool.submit(function<&add>, 1, 2), asyncio::RuntimeError);
+            EXPECT_THROW(pool.shutdown(), asyncio::RuntimeError);
+            EXPECT_EQ(census::messages_of(::getpid()), 0);
+            pool.~ProcessPoolExecutor();
+            ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+        }
+        EXPECT_NE(co_await run_in_executor(pool, function<&process_number>), first);
+        pool.shutdown();
+        may_end.writer = asyncio::detail::UniqueFd();
+        int status = 0;
+        EXPECT_EQ(::waitpid(fork, &status, 0), fork);
+        EXPECT_EQ(status, 0);
+    });
+}
+
+}  // namespace
