@@ -279,15 +279,12 @@ void ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended)
         Reader reader(worker.outbox.message(size));
         while (!worker.running.empty()) {
             RemoteCall& call = worker.running.front();
-            reader.align(alignof(ResultHeader));
-            ResultHeader header;
-            std::memcpy(&header, reader.read(sizeof header), sizeof header);
-            Reader one({reader.read(header.size), header.size});
+            Reply reply = read_reply(reader);
             try {
-                if (header.failed == 0) {
-                    call.read_result(one);
+                if (reply.failed) {
+                    call.state().receiver().error = read_error(reply.contents, worker.pid);
                 } else {
-                    call.state().receiver().error = read_error(one, worker.pid);
+                    call.read_result(reply.contents);
                 }
             } catch (...) {
                 call.state().receiver().error = std::current_exception();
@@ -385,10 +382,9 @@ void ProcessPool::take_initialised(Worker& worker, std::uint64_t size, Calls& en
     worker.initialising = false;
     try {
         Reader reader(worker.outbox.message(size));
-        ResultHeader header;
-        std::memcpy(&header, reader.read(sizeof header), sizeof header);
-        if (header.failed != 0) {
-            std::rethrow_exception(read_error(reader, worker.pid));
+        Reply reply = read_reply(reader);
+        if (reply.failed) {
+            std::rethrow_exception(read_error(reply.contents, worker.pid));
         }
     } catch (...) {
         break_down("the initializer of " + process_name(worker.pid) +

@@ -125,6 +125,13 @@ private:
 
 }  // namespace
 
+Reply read_reply(Reader& message) {
+    message.align(alignof(ResultHeader));
+    ResultHeader header;
+    message.read_into(&header, sizeof header);
+    return {header.failed != 0, Reader({message.read(header.size), header.size})};
+}
+
 void run_worker(pid_t server, UniqueFd socket, UniqueFd inbox, UniqueFd outbox) noexcept {
     // The server has one thread, so this is its end and not that of a thread.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);

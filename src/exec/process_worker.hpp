@@ -32,6 +32,14 @@ struct alignas(std::max_align_t) ResultHeader {
     std::uint64_t failed;
 };
 
+/// What a call came to: `contents` are of its result, or of its error.
+struct Reply {
+    bool failed;
+    Reader contents;
+};
+/// The next one of a message. Raises: DecodeError.
+Reply read_reply(Reader& message);
+
 /// Runs calls until the socket is closed. `server`: the process to die with.
 [[noreturn]] void run_worker(pid_t server, UniqueFd socket, UniqueFd inbox,
                              UniqueFd outbox) noexcept;

@@ -131,7 +131,8 @@ void register_codec(const std::type_info& type, const ExceptionCodec& codec) {
 
 void write_error(Writer& writer, const std::exception_ptr& error, const RemoteFunction& function) {
     const std::string name = mangled_type(error);
-    writer(name, text_of(error), describe_way(function));
+    // Demangled here: a short name can stand for gigabytes, and the other side trusts nothing.
+    writer(name, demangle(name.c_str()), text_of(error), describe_way(function));
     if (const ExceptionCodec* const codec = find_codec(name)) {
         codec->write(error, writer);
     }
@@ -139,13 +140,17 @@ void write_error(Writer& writer, const std::exception_ptr& error, const RemoteFu
 
 std::exception_ptr read_error(Reader& reader, int pid) {
     std::string name;
+    std::string demangled;
     std::string text;
     std::string way;
-    reader(name, text, way);
-    const RemoteError remote(demangle(name.c_str()), text,
-                             way + " in process " + std::to_string(pid));
+    reader(name, demangled, text, way);
+    const RemoteError remote(demangled, text, way + " in process " + std::to_string(pid));
     const ExceptionCodec* const codec = find_codec(name);
-    const std::exception_ptr error = codec != nullptr ? codec->read(reader, remote) : nullptr;
+    if (codec == nullptr) {
+        return std::make_exception_ptr(remote);
+    }
+    const std::exception_ptr error = codec->read(reader, remote);
+    reader.finish();
     return error != nullptr ? error : std::make_exception_ptr(remote);
 }
 
