@@ -219,7 +219,7 @@ void write_value(Writer& writer, const T& value) {
     } else if constexpr (is_array_of_values<T>) {
         using V = typename T::value_type;
         write_value(writer, std::size_t{value.size()});
-        writer.align(view_alignment<V>);
+        writer.align(alignof(V));
         writer.write(value.data(), value.size() * sizeof(V));
     } else if constexpr (Sequence<T>) {
         write_value(writer, static_cast<std::size_t>(std::ranges::distance(value)));
@@ -269,6 +269,13 @@ inline std::size_t read_count(Reader& reader, std::size_t size = 1, std::size_t 
     return count;
 }
 
+// Where it lies.
+template <Viewable V>
+std::span<const V> read_block(Reader& reader) {
+    const std::size_t count = read_count(reader, sizeof(V), alignof(V));
+    return {reinterpret_cast<const V*>(reader.read(count * sizeof(V))), count};
+}
+
 template <std::size_t... i, class... T>
 void read_alternative(Reader& reader, std::variant<T...>& value, std::size_t index,
                       std::index_sequence<i...>) {
@@ -283,12 +290,12 @@ void read_alternative(Reader& reader, std::variant<T...>& value, std::size_t ind
 template <class T>
 void read_sequence(Reader& reader, T& value) {
     using V = typename T::value_type;
-    value.clear();
     if constexpr (is_array_of_values<T>) {
-        const std::size_t count = read_count(reader, sizeof(V), view_alignment<V>);
-        value.resize(count);
-        reader.read_into(value.data(), count * sizeof(V));
+        const auto block = read_block<V>(reader);
+        value.assign(block.data(), block.data() + block.size());
     } else {
+        value.clear();
+        // Nothing is reserved for them, as that is but a claim.
         const std::size_t count = read_count(reader);
         for (std::size_t i = 0; i < count; ++i) {
             auto element = typename Element<V>::type();
@@ -377,9 +384,8 @@ template <class... T>
 void read_arguments(Reader& reader, std::tuple<T...>& arguments) {
     const auto read = [&]<class A>(A& argument) {
         if constexpr (is_view<A>) {
-            using V = typename A::value_type;
-            const std::size_t count = read_count(reader, sizeof(V), view_alignment<V>);
-            argument = A(reinterpret_cast<const V*>(reader.read(count * sizeof(V))), count);
+            const auto block = read_block<typename A::value_type>(reader);
+            argument = A(block.data(), block.size());
         } else {
             reader(argument);
         }

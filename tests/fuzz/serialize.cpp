@@ -4,7 +4,6 @@
 //     reply 10 00 00 00 ...            as what calls came to: results, which are such values, too,
 //                                      and errors
 #include "exec/process_worker.hpp"
-
 #include "kinds.hpp"
 #include "target.hpp"
 #include "zoo.hpp"
@@ -29,10 +28,9 @@ const zoo::Kind* kind_of(const std::string& name) {
 // ---- making bytes
 
 std::string error_name(fuzz::Choices& random) {
-    static const std::string names[] = {typeid(std::out_of_range).name(),
-                                        typeid(std::system_error).name(),
-                                        typeid(std::bad_alloc).name(),
-                                        typeid(asyncio::ValueError).name(), "4Mine"};
+    static const std::string names[] = {
+        typeid(std::out_of_range).name(), typeid(std::system_error).name(),
+        typeid(std::bad_alloc).name(), typeid(asyncio::ValueError).name(), "4Mine"};
     return random.of(names);
 }
 

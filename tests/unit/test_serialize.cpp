@@ -1,9 +1,17 @@
 // Values as bytes: what comes back, and what wrong bytes do.
+#include <asyncio/process_pool.hpp>
 #include <asyncio/serialize.hpp>
 
+#include "exec/process_worker.hpp"
 #include "kinds.hpp"
 #include "random_seed.hpp"
 #include "zoo.hpp"
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
 
 namespace {
 
@@ -78,6 +86,47 @@ TEST_F(Sent, is_harmless_with_random_bytes) {
     });
 }
 
+// Changes bytes at random from another process, as one that has gone mad may.
+class Disturbance {
+public:
+    explicit Disturbance(std::span<char> bytes) : child_(::fork()) {
+        if (child_ == 0) {
+            std::minstd_rand engine;
+            while (true) {
+                volatile char& byte = bytes[engine() % bytes.size()];
+                byte = static_cast<char>(engine() % 4 == 0 ? engine() : engine() % 3);
+            }
+        }
+    }
+    Disturbance(const Disturbance&) = delete;
+    Disturbance& operator=(const Disturbance&) = delete;
+    ~Disturbance() {
+        ::kill(child_, SIGKILL);
+        ::waitpid(child_, nullptr, 0);
+    }
+
+private:
+    const pid_t child_;
+};
+
+TEST_F(Sent, is_harmless_while_the_bytes_change) {
+    constexpr std::size_t size = 200;
+    void* const memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    const std::span shared(static_cast<char*>(memory), size);
+    {
+        const Disturbance disturbance(shared);
+        attempt(300, [&](const zoo::Kind& kind) {
+            std::vector<char> bytes = kind.random(below());
+            bytes.resize(std::min(bytes.size(), size));
+            std::ranges::copy(bytes, shared.begin());
+            EXPECT_EQ(kind.harm(shared.first(bytes.size())), std::nullopt);
+        });
+    }
+    ::munmap(memory, size);
+}
+
 // ---- what wrong bytes are
 
 // A message of these.
@@ -145,9 +194,9 @@ zoo::Chain chain_of(int links) {
 }
 
 TEST(Encoding, refuses_what_is_nested_too_deeply_to_be_read) {
-    const zoo::Chain most = chain_of(166);
+    const zoo::Chain most = chain_of(250);
     EXPECT_EQ(decode<zoo::Chain>(Bytes(most).view()), most);
-    EXPECT_THROW(Bytes(chain_of(300)), asyncio::ValueError);
+    EXPECT_THROW(Bytes(chain_of(251)), asyncio::ValueError);
 }
 
 TEST(Encoding, goes_on_after_a_value_that_was_refused) {
@@ -156,7 +205,7 @@ TEST(Encoding, goes_on_after_a_value_that_was_refused) {
         EXPECT_THROW(bytes(chain_of(300)), asyncio::ValueError);
         bytes.rewind(0);
     }
-    const zoo::Chain most = chain_of(166);
+    const zoo::Chain most = chain_of(250);
     bytes(most);
     EXPECT_EQ(decode<zoo::Chain>(bytes.view()), most);
 }
@@ -228,6 +277,35 @@ TEST(Arguments, that_end_early_are_refused_wherever_they_end) {
         asyncio::Reader reader(std::span(bytes).first(size));
         EXPECT_THROW(asyncio::detail::read_arguments(reader, arguments), DecodeError) << size;
     }
+}
+
+// ---- errors
+
+TEST(RemoteErrors, have_the_name_that_was_sent) {
+    // A name of 300 bytes that stands for more than there is memory.
+    std::string name = "S_IiiE";
+    for (int i = 0; i < 36; ++i) {
+        const char digit = static_cast<char>(i < 10 ? '0' + i : 'A' + i - 10);
+        name = "S_I" + name + "S" + digit + "_E";
+    }
+    name.replace(0, 2, "1A");
+    const std::vector<char> bytes =
+        message(name, std::string("A"), std::string("text"), std::string("way"));
+    asyncio::Reader reader(bytes);
+    try {
+        std::rethrow_exception(asyncio::detail::read_error(reader, 7));
+    } catch (const asyncio::RemoteError& error) {
+        EXPECT_EQ(error.type_name(), "A");
+        EXPECT_EQ(error.text(), "text");
+    }
+}
+
+TEST(RemoteErrors, whose_bytes_go_on_are_refused) {
+    const std::vector<char> bytes =
+        message(std::string(typeid(std::range_error).name()), std::string("range_error"),
+                std::string("text"), std::string("way"), std::string("text"), true);
+    asyncio::Reader reader(bytes);
+    EXPECT_THROW((void)asyncio::detail::read_error(reader, 7), DecodeError);
 }
 
 // ---- what can be sent

@@ -160,18 +160,16 @@ constexpr bool all_value() {
     }
 }
 
-template <class T>
-inline constexpr bool is_array_of_values = false;
-template <class T>
-    requires(std::ranges::contiguous_range<T> && requires(T& t) { t.resize(1); })
-inline constexpr bool is_array_of_values<T> = all_value<typename T::value_type>();
-
-// Whether objects can be used where they lie in a message.
+// Whether objects can be used where they lie in a message, which has no larger alignment.
 template <class T>
 concept Viewable = all_value<T>() && alignof(T) <= alignof(std::max_align_t);
-// A message has no larger alignment, so there is no point in a larger one within it.
 template <class T>
-inline constexpr std::size_t view_alignment = Viewable<T> ? alignof(T) : 1;
+concept HasArray =
+    std::ranges::contiguous_range<T> && requires(T& t) { t.assign(t.data(), t.data()); };
+template <class T>
+inline constexpr bool is_array_of_values = false;
+template <HasArray T>
+inline constexpr bool is_array_of_values<T> = Viewable<typename T::value_type>;
 
 // ---- whether something can be sent
 
