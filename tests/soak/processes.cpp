@@ -213,6 +213,20 @@ struct Storm {
               "TimeoutError");
     }
 
+    // The call ends at the very moment when nobody waits for it any more.
+    Coro<void> come_late() {
+        const std::uint64_t start = random();
+        const std::size_t count = 20'000;
+        const auto patience = std::chrono::microseconds(below(1'000));
+        try {
+            const Numbers numbers = co_await asyncio::wait_for(
+                run_in_executor(pool, function<&sequence>.killable(), start, count), patience);
+            check("late", numbers == sequence(start, count) ? "right" : "wrong", "right");
+        } catch (...) {
+            check("late", asyncio::describe_exception(std::current_exception()), "TimeoutError");
+        }
+    }
+
     Coro<void> want_memory() {
         check(
             "memory",
@@ -285,6 +299,9 @@ struct Storm {
             kill_one();
             break;
         case 8:
+            co_await come_late();
+            break;
+        case 9:
             if (has_plain_memory) {
                 co_await want_memory();
             }
@@ -344,7 +361,8 @@ int main(int count, char** arguments) {
     const std::uint64_t seed =
         count > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device()();
     (void)crashes();
-    asyncio::start_process_server();
+    // When a call has come back, the server is complete.
+    (void)ProcessPoolExecutor(1).submit(function<&sequence>, 1U, 1U).result();
     const Belongings before = belongings();
     std::vector<std::string> problems;
     asyncio::run([&]() -> Coro<void> {
