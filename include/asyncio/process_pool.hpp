@@ -270,7 +270,7 @@ auto run_in_executor(ProcessPoolExecutor& pool, Function<f> function, Args&&... 
 }
 template <class F, class... Args>
 auto run_in_executor(ProcessPoolExecutor&, F&&, Args&&...) {
-    static_assert(sizeof(F) == 0,
+    static_assert(std::is_void_v<F>,
                   "a process pool calls a function that has a name when the program is compiled: "
                   "pass asyncio::function<&f>");
 }

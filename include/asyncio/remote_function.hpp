@@ -115,7 +115,7 @@ public:
     /// The same function, but whoever stops waiting for a call that runs, by cancellation or a
     /// time-out, ends its process, which is replaced:
     ///
-    ///     co_await timeout(2s, run_in_executor(pool, function<&solve>.killable(), equations));
+    ///     co_await wait_for(run_in_executor(pool, function<&solve>.killable(), equations), 2s);
     constexpr Function killable() const noexcept {
         Function copy;
         copy.killable_ = true;
