@@ -4,10 +4,10 @@
 
 #include <asyncio/log.hpp>
 
+#include "exec/process_copy.hpp"
 #include "io/system_call.hpp"
 #include "io/thread.hpp"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -28,14 +28,6 @@ namespace {
 constexpr std::uint32_t server_key = 0;
 constexpr std::uint32_t end_key = ~0U;
 
-std::size_t processors() noexcept {
-    cpu_set_t usable;
-    if (::sched_getaffinity(0, sizeof usable, &usable) == 0) {
-        return static_cast<std::size_t>(CPU_COUNT(&usable));
-    }
-    return std::max(1U, std::thread::hardware_concurrency());
-}
-
 std::size_t checked_workers(const ProcessPoolOptions& options) {
     if (options.max_workers == std::size_t{0}) {
         throw ValueError("max_workers must be greater than 0");
@@ -43,21 +35,11 @@ std::size_t checked_workers(const ProcessPoolOptions& options) {
     if (options.max_tasks_per_child == std::size_t{0}) {
         throw ValueError("max_tasks_per_child must be greater than 0");
     }
-    return options.max_workers.value_or(processors());
+    return options.max_workers.value_or(usable_processors());
 }
 
-std::string process_name(int pid) { return "process " + std::to_string(pid) + " of a pool"; }
-
-std::string describe_status(int status) {
-    if (!WIFSIGNALED(status)) {
-        return " has exited with code " + std::to_string(WEXITSTATUS(status));
-    }
-    const int number = WTERMSIG(status);
-    const char* const name = ::sigabbrev_np(number);
-    return " was ended by " +
-           (name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(number)) +
-           " (" + ::strsignal(number) + ")";
-}
+std::string process_number(int pid) { return "process " + std::to_string(pid); }
+std::string process_name(int pid) { return process_number(pid) + " of a pool"; }
 
 void add_to_epoll(const UniqueFd& epoll, int fd, std::uint32_t key) {
     epoll_event event{};
@@ -282,7 +264,8 @@ void ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended)
             Reply reply = read_reply(reader);
             try {
                 if (reply.failed) {
-                    call.state().receiver().error = read_error(reply.contents, worker.pid);
+                    call.state().receiver().error =
+                        read_error(reply.contents, process_number(worker.pid));
                 } else {
                     call.read_result(reply.contents);
                 }
@@ -384,7 +367,7 @@ void ProcessPool::take_initialised(Worker& worker, std::uint64_t size, Calls& en
         Reader reader(worker.outbox.message(size));
         Reply reply = read_reply(reader);
         if (reply.failed) {
-            std::rethrow_exception(read_error(reply.contents, worker.pid));
+            std::rethrow_exception(read_error(reply.contents, process_number(worker.pid)));
         }
     } catch (...) {
         break_down("the initializer of " + process_name(worker.pid) +
@@ -475,7 +458,7 @@ std::string ProcessPool::describe_end(const Worker& worker) const {
         return text + " has sent what cannot be read (" + worker.fault + ")";
     }
     return text + (lost_server_ ? " has ended with the server of process pools"
-                                : describe_status(worker.exit->status));
+                                : " " + describe_status(worker.exit->status));
 }
 
 // ---- workers

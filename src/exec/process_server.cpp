@@ -4,11 +4,11 @@
 
 #include <asyncio/process_pool.hpp>
 
+#include "exec/process_copy.hpp"
 #include "exec/process_worker.hpp"
 #include "io/close_descriptors.hpp"
 #include "io/system_call.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -23,12 +23,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstdio>
 #include <cstring>
 #include <deque>
-#include <iostream>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 
 namespace asyncio::inline v0 {
@@ -37,16 +34,6 @@ namespace detail {
 namespace {
 
 constexpr std::size_t fds_max = 3;
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-constexpr int threads_of_sanitizer = 1;
-#else
-constexpr int threads_of_sanitizer = 0;
-#endif
-#else
-constexpr int threads_of_sanitizer = 0;
-#endif
 
 using Descriptors = std::array<UniqueFd, fds_max>;
 
@@ -292,30 +279,6 @@ void forget_server() noexcept {
     ++client().forks;
 }
 
-int count_threads() {
-    DIR* const tasks = ::opendir("/proc/self/task");
-    if (tasks == nullptr) {
-        return 1;
-    }
-    int count = 0;
-    while (const dirent* const entry = ::readdir(tasks)) {
-        count += entry->d_name[0] != '.' ? 1 : 0;
-    }
-    ::closedir(tasks);
-    return count - threads_of_sanitizer;
-}
-
-// A thread that has ended, and was joined, is still counted for a moment.
-int settled_threads() {
-    constexpr int tries = 100;
-    int threads = count_threads();
-    for (int i = 0; i < tries && threads > 1; ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        threads = count_threads();
-    }
-    return threads;
-}
-
 std::pair<UniqueFd, UniqueFd> packets() {
     int ends[2];
     check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
@@ -324,7 +287,7 @@ std::pair<UniqueFd, UniqueFd> packets() {
 
 // Requires: the mutex is held, and a server that was there before has ended, or is about to.
 void start(Client& owned) {
-    if (const int threads = settled_threads(); threads > 1) {
+    if (const int threads = count_threads(); threads > 1) {
         const std::string count = std::to_string(threads);
         throw RuntimeError(
             owned.control.get() >= 0
@@ -344,14 +307,10 @@ void start(Client& owned) {
         ::pthread_atfork(nullptr, nullptr, &forget_server);
     auto [ours, theirs] = packets();
     UniqueFd program(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-    // Else the copy would write it once more.
-    std::fflush(nullptr);
-    std::cout.flush();
-    const pid_t pid = ::fork();
+    const pid_t pid = fork_program();
     if (pid == 0) {
         run_server(std::move(theirs), std::move(program));
     }
-    check(pid, "cannot start the server of process pools");
     owned.control = std::move(ours);
     owned.pid = pid;
 }

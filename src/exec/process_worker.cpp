@@ -1,6 +1,7 @@
 // The loop of a pool's process: a message with calls comes, one with their results goes.
 #include "exec/process_worker.hpp"
 
+#include "exec/process_copy.hpp"
 #include "exec/shared_buffer.hpp"
 #include "exec/throw_trace.hpp"
 #include "io/close_descriptors.hpp"
@@ -8,7 +9,6 @@
 
 #include <link.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,13 +41,6 @@ bool is_loaded(const void* object, std::size_t size) {
         return 0;
     };
     return ::dl_iterate_phdr(visit, &search) != 0;
-}
-
-// The end of the process by exit() must not run the destructors of the program's statics: those
-// belong to the program, and may wait for threads that are not here.
-void end_at_exit(int status, void*) {
-    std::fflush(nullptr);
-    ::_exit(status);
 }
 
 class WorkerLoop {
@@ -90,8 +83,10 @@ private:
         const std::size_t start = results.size();
         ResultHeader header{};
         results.write(&header, sizeof header);
+        bool is_called = false;
         try {
             check(function);
+            is_called = true;
             function->call(arguments, results);
         } catch (const ThrowObserver&) {
             std::terminate();  // it cannot come here
@@ -99,7 +94,8 @@ private:
             outbox_.release(results.size(), start);
             results.rewind(start + sizeof header);
             header.failed = 1;
-            write_error(results, std::current_exception(), *function);
+            write_error(results, std::current_exception(),
+                        is_called ? thrown_by(*function) : std::string());
         }
         const std::size_t end = results.size();
         header.size = end - start - sizeof header;
@@ -133,17 +129,11 @@ Reply read_reply(Reader& message) {
 }
 
 void run_worker(pid_t server, UniqueFd socket, UniqueFd inbox, UniqueFd outbox) noexcept {
-    // The server has one thread, so this is its end and not that of a thread.
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != server) {
-        ::_exit(1);
-    }
-    ::prctl(PR_SET_NAME, "asyncio-worker");
+    become_copy(server, "asyncio-worker");
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     close_descriptors_but({socket.get(), inbox.get(), outbox.get()});
-    ::on_exit(&end_at_exit, nullptr);
     try {
         WorkerLoop(std::move(socket), std::move(inbox), std::move(outbox)).run();
     } catch (const std::exception& error) {

@@ -44,10 +44,13 @@ Reply read_reply(Reader& message);
 [[noreturn]] void run_worker(pid_t server, UniqueFd socket, UniqueFd inbox,
                              UniqueFd outbox) noexcept;
 
-/// An exception that came out of a function, as bytes. Requires: a ThrowObserver saw it.
-void write_error(Writer& writer, const std::exception_ptr& error, const RemoteFunction& function);
-/// Makes it anew. `pid`: the process it comes from.
-std::exception_ptr read_error(Reader& reader, int pid);
+/// The functions from the one that has thrown to the one that was called.
+/// Requires: a ThrowObserver saw it.
+std::string thrown_by(const RemoteFunction& function);
+
+/// An exception as bytes, and back. `thrown_by` and `where` go into the RemoteError.
+void write_error(Writer& writer, const std::exception_ptr& error, const std::string& thrown_by);
+std::exception_ptr read_error(Reader& reader, const std::string& where);
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

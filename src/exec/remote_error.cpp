@@ -110,18 +110,6 @@ std::string text_of(const std::exception_ptr& error) {
     }
 }
 
-// The functions from the one that threw to the one that was called.
-std::string describe_way(const RemoteFunction& function) {
-    const std::string called = function_name(function.name);
-    std::string text;
-    for (const std::string& name : throw_trace(reinterpret_cast<const void*>(function.call))) {
-        if (name != called) {
-            text += name + ", called by ";
-        }
-    }
-    return text + called + ",";
-}
-
 }  // namespace
 
 void register_codec(const std::type_info& type, const ExceptionCodec& codec) {
@@ -129,22 +117,34 @@ void register_codec(const std::type_info& type, const ExceptionCodec& codec) {
     codecs().by_name[type.name()] = codec;
 }
 
-void write_error(Writer& writer, const std::exception_ptr& error, const RemoteFunction& function) {
+std::string thrown_by(const RemoteFunction& function) {
+    const std::string called = function_name(function.name);
+    std::string text;
+    for (const std::string& name : throw_trace(reinterpret_cast<const void*>(function.call))) {
+        if (name != called) {
+            text += name + ", called by ";
+        }
+    }
+    return text + called;
+}
+
+void write_error(Writer& writer, const std::exception_ptr& error, const std::string& thrown_by) {
     const std::string name = mangled_type(error);
     // Demangled here: a short name can stand for gigabytes, and the other side trusts nothing.
-    writer(name, demangle(name.c_str()), text_of(error), describe_way(function));
+    writer(name, demangle(name.c_str()), text_of(error), thrown_by);
     if (const ExceptionCodec* const codec = find_codec(name)) {
         codec->write(error, writer);
     }
 }
 
-std::exception_ptr read_error(Reader& reader, int pid) {
+std::exception_ptr read_error(Reader& reader, const std::string& where) {
     std::string name;
     std::string demangled;
     std::string text;
-    std::string way;
-    reader(name, demangled, text, way);
-    const RemoteError remote(demangled, text, way + " in process " + std::to_string(pid));
+    std::string thrown_by;
+    reader(name, demangled, text, thrown_by);
+    const RemoteError remote(demangled, text,
+                             thrown_by.empty() ? where : thrown_by + ", in " + where);
     const ExceptionCodec* const codec = find_codec(name);
     if (codec == nullptr) {
         return std::make_exception_ptr(remote);

@@ -6,8 +6,6 @@
 
 #include "io/thread.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 
@@ -26,14 +24,6 @@ std::exception_ptr broken_error() {
     return std::make_exception_ptr(BrokenThreadPool(broken_message));
 }
 
-std::size_t processors() noexcept {
-    cpu_set_t usable;
-    if (::sched_getaffinity(0, sizeof usable, &usable) == 0) {
-        return static_cast<std::size_t>(CPU_COUNT(&usable));
-    }
-    return std::max(1U, std::thread::hardware_concurrency());
-}
-
 std::string default_name() {
     static std::atomic<std::size_t> pools{0};
     return "ThreadPool-" + std::to_string(pools.fetch_add(1));
@@ -43,7 +33,7 @@ std::size_t checked_workers(std::optional<std::size_t> threads_max) {
     if (threads_max == std::size_t{0}) {
         throw ValueError("max_workers must be greater than 0");
     }
-    return threads_max ? *threads_max : std::min<std::size_t>(32, processors() + 4);
+    return threads_max ? *threads_max : std::min<std::size_t>(32, usable_processors() + 4);
 }
 
 }  // namespace

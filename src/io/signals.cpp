@@ -238,13 +238,17 @@ void SignalHandlers::call(int number) {
 
 // ---- Ctrl-C
 
+bool may_handle(int number) noexcept {
+    return is_main_thread() && has_disposition(number, SIG_DFL);
+}
+
 void SignalHandlers::install_interrupts() noexcept {
     interrupts_left.store(interrupts_max);
     install(SIGINT);
 }
 
 InterruptScope::InterruptScope(EventLoop& loop, std::function<void()> action) {
-    if (loop.is_closed() || !is_main_thread() || !has_disposition(SIGINT, SIG_DFL)) {
+    if (loop.is_closed() || !may_handle(SIGINT)) {
         return;
     }
     signals_ = &SignalHandlers::of(loop);

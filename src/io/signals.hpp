@@ -74,6 +74,9 @@ private:
     std::atomic<std::uint64_t> arrivals_begun_{0};
 };
 
+// Whether this is the main thread, and nobody handles or ignores the signal.
+bool may_handle(int number) noexcept;
+
 // From its construction to `end`, a SIGINT that has no handler calls `action` as soon as the loop
 // runs. The second one restores the default disposition, so that a program which does not get back
 // to its loop can be ended by the third. Does nothing outside of the main thread, or if somebody
