@@ -38,8 +38,7 @@ std::size_t checked_workers(const ProcessPoolOptions& options) {
     return options.max_workers.value_or(usable_processors());
 }
 
-std::string process_number(int pid) { return "process " + std::to_string(pid); }
-std::string process_name(int pid) { return process_number(pid) + " of a pool"; }
+std::string process_name(int pid) { return "process " + std::to_string(pid) + " of a pool"; }
 
 void add_to_epoll(const UniqueFd& epoll, int fd, std::uint32_t key) {
     epoll_event event{};
@@ -264,8 +263,7 @@ void ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended)
             Reply reply = read_reply(reader);
             try {
                 if (reply.failed) {
-                    call.state().receiver().error =
-                        read_error(reply.contents, process_number(worker.pid));
+                    call.state().receiver().error = read_error(reply.contents);
                 } else {
                     call.read_result(reply.contents);
                 }
@@ -367,7 +365,7 @@ void ProcessPool::take_initialised(Worker& worker, std::uint64_t size, Calls& en
         Reader reader(worker.outbox.message(size));
         Reply reply = read_reply(reader);
         if (reply.failed) {
-            std::rethrow_exception(read_error(reply.contents, process_number(worker.pid)));
+            std::rethrow_exception(read_error(reply.contents));
         }
     } catch (...) {
         break_down("the initializer of " + process_name(worker.pid) +

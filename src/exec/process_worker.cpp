@@ -95,7 +95,8 @@ private:
             results.rewind(start + sizeof header);
             header.failed = 1;
             write_error(results, std::current_exception(),
-                        is_called ? thrown_by(*function) : std::string());
+                        (is_called ? thrown_by(*function) + ", in " : "") + "process " +
+                            own_number_);
         }
         const std::size_t end = results.size();
         header.size = end - start - sizeof header;
@@ -117,6 +118,7 @@ private:
     SharedBuffer inbox_;
     SharedBuffer outbox_;
     std::unordered_set<const RemoteFunction*> known_;
+    const std::string own_number_ = std::to_string(::getpid());
 };
 
 }  // namespace

@@ -48,9 +48,9 @@ Reply read_reply(Reader& message);
 /// Requires: a ThrowObserver saw it.
 std::string thrown_by(const RemoteFunction& function);
 
-/// An exception as bytes, and back. `thrown_by` and `where` go into the RemoteError.
-void write_error(Writer& writer, const std::exception_ptr& error, const std::string& thrown_by);
-std::exception_ptr read_error(Reader& reader, const std::string& where);
+/// An exception as bytes, and back. `where` is the RemoteError's.
+void write_error(Writer& writer, const std::exception_ptr& error, const std::string& where);
+std::exception_ptr read_error(Reader& reader);
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

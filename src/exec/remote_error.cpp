@@ -128,23 +128,22 @@ std::string thrown_by(const RemoteFunction& function) {
     return text + called;
 }
 
-void write_error(Writer& writer, const std::exception_ptr& error, const std::string& thrown_by) {
+void write_error(Writer& writer, const std::exception_ptr& error, const std::string& where) {
     const std::string name = mangled_type(error);
     // Demangled here: a short name can stand for gigabytes, and the other side trusts nothing.
-    writer(name, demangle(name.c_str()), text_of(error), thrown_by);
+    writer(name, demangle(name.c_str()), text_of(error), where);
     if (const ExceptionCodec* const codec = find_codec(name)) {
         codec->write(error, writer);
     }
 }
 
-std::exception_ptr read_error(Reader& reader, const std::string& where) {
+std::exception_ptr read_error(Reader& reader) {
     std::string name;
     std::string demangled;
     std::string text;
-    std::string thrown_by;
-    reader(name, demangled, text, thrown_by);
-    const RemoteError remote(demangled, text,
-                             thrown_by.empty() ? where : thrown_by + ", in " + where);
+    std::string where;
+    reader(name, demangled, text, where);
+    const RemoteError remote(demangled, text, where);
     const ExceptionCodec* const codec = find_codec(name);
     if (codec == nullptr) {
         return std::make_exception_ptr(remote);

@@ -49,7 +49,9 @@ struct OutcomeHeader {
     std::uint64_t size;  // of all, with this
 };
 
-void write_outcome(SharedBuffer& outcome, const std::exception_ptr& error) {
+// `where`: goes into the cause of an error.
+void write_outcome(SharedBuffer& outcome, const std::exception_ptr& error,
+                   const std::string& where) {
     using Kind = OutcomeHeader::Kind;
     OutcomeHeader header{Kind::returned, 0, 0};
     SharedWriter writer(outcome);
@@ -67,15 +69,14 @@ void write_outcome(SharedBuffer& outcome, const std::exception_ptr& error) {
         header.kind = Kind::interrupted;
     } catch (...) {
         header.kind = Kind::failed;
-        write_error(writer, error, {});
+        write_error(writer, error, where);
     }
     header.size = writer.size();
     std::memcpy(outcome.data(), &header, sizeof header);
 }
 
-// What the worker threw, or null. Without a value: it has not come so far. `where`: goes into the
-// cause of an error.
-std::optional<std::exception_ptr> read_outcome(SharedBuffer& outcome, const std::string& where) {
+// What the worker threw, or null. Without a value: it has not come so far.
+std::optional<std::exception_ptr> read_outcome(SharedBuffer& outcome) {
     using Kind = OutcomeHeader::Kind;
     OutcomeHeader header;
     std::memcpy(&header, outcome.data(), sizeof header);
@@ -96,7 +97,7 @@ std::optional<std::exception_ptr> read_outcome(SharedBuffer& outcome, const std:
     try {
         Reader reader(outcome.message(header.size));
         reader.read(sizeof header);
-        return read_error(reader, where);
+        return read_error(reader);
     } catch (...) {
         return std::current_exception();
     }
@@ -240,6 +241,8 @@ private:
         processes_.clear();
         ::sigaction(SIGCHLD, &child_action_, nullptr);
         try {
+            // The program's mapping is not here.
+            SharedBuffer outcome(UniqueFd(check(::dup(own.outcome->fd()), "dup")));
             std::exception_ptr error;
             try {
                 Worker worker(index, main_, options_);
@@ -247,7 +250,7 @@ private:
             } catch (...) {
                 error = std::current_exception();  // there is no loop
             }
-            write_outcome(*own.outcome, error);
+            write_outcome(outcome, error, describe(index, ::getpid()));
         } catch (...) {
             end_copy(1);
         }
@@ -314,6 +317,10 @@ private:
 
     // ---- ends
 
+    std::string describe(std::size_t index, pid_t pid) const {
+        return options_.name + "_" + std::to_string(index) + ", process " + std::to_string(pid);
+    }
+
     void reap() {
         for (std::size_t i = 0; i < processes_.size(); ++i) {
             int status = 0;
@@ -327,9 +334,8 @@ private:
 
     void take_end(std::size_t index, pid_t pid, int status) {
         WorkerProcess& process = processes_[index];
-        const std::string name =
-            options_.name + "_" + std::to_string(index) + " (process " + std::to_string(pid) + ")";
-        std::optional<std::exception_ptr> error = read_outcome(*process.outcome, name);
+        const std::string name = describe(index, pid);
+        std::optional<std::exception_ptr> error = read_outcome(*process.outcome);
         const bool has_crashed = !error;
         if (has_crashed) {
             error = std::make_exception_ptr(BrokenWorker(name + " " + describe_status(status)));

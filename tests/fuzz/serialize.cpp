@@ -88,7 +88,7 @@ void change(Bytes& bytes, fuzz::Choices& random) {
 void check_error(Reader& contents) {
     const std::size_t size = contents.remaining();
     try {
-        std::rethrow_exception(asyncio::detail::read_error(contents, 1));
+        std::rethrow_exception(asyncio::detail::read_error(contents));
     } catch (const asyncio::RemoteError& error) {
         require(error.type_name().size() + error.text().size() <= size, "it has made up bytes");
     } catch (const std::exception& error) {

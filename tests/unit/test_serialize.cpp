@@ -293,7 +293,7 @@ TEST(RemoteErrors, have_the_name_that_was_sent) {
         message(name, std::string("A"), std::string("text"), std::string("way"));
     asyncio::Reader reader(bytes);
     try {
-        std::rethrow_exception(asyncio::detail::read_error(reader, 7));
+        std::rethrow_exception(asyncio::detail::read_error(reader));
     } catch (const asyncio::RemoteError& error) {
         EXPECT_EQ(error.type_name(), "A");
         EXPECT_EQ(error.text(), "text");
@@ -305,7 +305,7 @@ TEST(RemoteErrors, whose_bytes_go_on_are_refused) {
         message(std::string(typeid(std::range_error).name()), std::string("range_error"),
                 std::string("text"), std::string("way"), std::string("text"), true);
     asyncio::Reader reader(bytes);
-    EXPECT_THROW((void)asyncio::detail::read_error(reader, 7), DecodeError);
+    EXPECT_THROW((void)asyncio::detail::read_error(reader), DecodeError);
 }
 
 // ---- what can be sent
