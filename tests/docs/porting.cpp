@@ -2,6 +2,7 @@
 // compiler shows that they are right. So does what other pages have besides their programs. Nothing
 // of this is run.
 #include <asyncio/asyncio.hpp>
+#include <asyncio/process_pool.hpp>
 #include <asyncio/testing/virtual_clock.hpp>
 
 #include <sys/socket.h>
@@ -420,6 +421,47 @@ Coro<void> in_threads(EventLoop& loop, std::vector<int> numbers) {
     use(call.result(1s));
     for (const auto& square : pool.map(compute, numbers)) use(square.result());
     pool.shutdown(true, true);
+}
+
+// ---- Processes
+
+void load(const std::string&) {}
+
+struct Point {
+    int x = 0;
+    int y = 0;
+};
+template <class Archive>
+void serialize(Archive& archive, Point& point) {
+    archive(point.x, point.y);
+}
+
+struct NoSuchPage : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+const bool is_registered = asyncio::register_exception<NoSuchPage>();
+
+Coro<void> in_processes(std::vector<int> numbers) {
+    asyncio::start_process_server();
+    asyncio::ProcessPoolExecutor pool;
+    asyncio::ProcessPoolExecutor pair(2);
+    asyncio::ProcessPoolExecutor fresh({.max_tasks_per_child = 100});
+    asyncio::ProcessPoolExecutor ready({.initializer = {asyncio::function<&load>, "model.bin"}});
+    const int result = co_await asyncio::run_in_executor(pool, asyncio::function<&compute>, 42);
+    const auto call = pool.submit(asyncio::function<&compute>, 42);
+    for (const auto& n : pool.map(asyncio::function<&compute>, numbers, 100)) use(n.result());
+    auto [done, pending] =
+        co_await asyncio::wait(std::vector{asyncio::wrap_future(call)}, {.timeout = 1s});
+    try {
+        use(result);
+    } catch (const asyncio::BrokenProcessPool& error) {
+        std::puts(error.what());
+    }
+    pool.terminate_workers();
+    pool.kill_workers();
+    pool.shutdown(true, true);
+    asyncio::ProcessPoolExecutor four(4);
+    use(four.map(asyncio::function<&compute>, numbers));
 }
 
 void from_a_thread(EventLoop& loop, asyncio::Event& event) {
