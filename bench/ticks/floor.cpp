@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <ctime>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -32,7 +33,7 @@ void tick_until(const char* way, auto is_done) {
     lateness.report(way);
 }
 
-void alone(long calls, unsigned workers) {
+void alone(long calls, long workers) {
     tick_until("loop", [&] {
         compute(workers);
         calls -= workers;
@@ -40,10 +41,10 @@ void alone(long calls, unsigned workers) {
     });
 }
 
-void beside_threads(long calls, unsigned workers) {
-    std::atomic<unsigned> running{workers};
+void beside_threads(long calls, long workers) {
+    std::atomic<long> running{workers};
     std::vector<std::thread> threads;
-    for (unsigned index = 0; index < workers; ++index) {
+    for (long index = 0; index < workers; ++index) {
         threads.emplace_back([&] {
             compute(calls / workers);
             --running;
@@ -55,8 +56,8 @@ void beside_threads(long calls, unsigned workers) {
     }
 }
 
-void beside_processes(long calls, unsigned workers) {
-    for (unsigned index = 0; index < workers; ++index) {
+void beside_processes(long calls, long workers) {
+    for (long index = 0; index < workers; ++index) {
         if (fork() == 0) {
             compute(calls / workers);
             _exit(0);
@@ -74,7 +75,7 @@ void beside_processes(long calls, unsigned workers) {
 
 int main(int count, char** values) {
     const bench::Arguments arguments(count, values);
-    const unsigned workers = std::thread::hardware_concurrency();
+    const long workers = bench::worker_count();
     alone(arguments.operations, workers);
     beside_processes(arguments.operations, workers);
     beside_threads(arguments.operations, workers);

@@ -4,7 +4,7 @@
 
 #include "ticks/work.hpp"
 
-#include <thread>
+#include <vector>
 
 namespace {
 
@@ -20,22 +20,27 @@ Coro<void> tick(bench::Lateness& lateness) {
     }
 }
 
-// As many calls as there are workers, again and again.
+Coro<void> call_in_turn(auto call, long times) {
+    for (long time = 0; time < times; ++time) {
+        bench::keep(co_await call());
+    }
+}
+
+// As many calls at once as there are workers.
+Coro<void> call_together(auto call, long times) {
+    std::vector<asyncio::Task<void>> tasks;
+    for (long index = 0; index < bench::worker_count(); ++index) {
+        tasks.push_back(asyncio::create_task(call_in_turn(call, times)));
+    }
+    co_await asyncio::gather(tasks);
+}
+
 Coro<void> compute(const char* way, long calls, auto call) {
+    // Workers are made by their first call.
+    co_await call_together(call, 1);
     bench::Lateness lateness;
     const auto ticking = asyncio::create_task(tick, std::ref(lateness));
-    const auto worker = [](long times, auto called) -> Coro<void> {
-        for (long time = 0; time < times; ++time) {
-            bench::keep(co_await called());
-        }
-    };
-    const unsigned workers = std::thread::hardware_concurrency();
-    co_await asyncio::task_group([&](asyncio::TaskGroup& group) -> Coro<void> {
-        for (unsigned index = 0; index < workers; ++index) {
-            group.create_task(worker, calls / workers, call);
-        }
-        co_return;
-    });
+    co_await call_together(call, calls / bench::worker_count());
     ticking.cancel();
     lateness.report(way);
 }
@@ -49,7 +54,7 @@ Coro<int> count_on_the_loop() {
 
 Coro<void> ticks(long calls) {
     asyncio::ProcessPoolExecutor processes;
-    asyncio::ThreadPoolExecutor threads(std::thread::hardware_concurrency());
+    asyncio::ThreadPoolExecutor threads(static_cast<std::size_t>(bench::worker_count()));
     co_await compute("loop", calls, count_on_the_loop);
     co_await compute("threads", calls,
                      [&] { return asyncio::run_in_executor(threads, count_primes, primes_limit); });

@@ -40,6 +40,8 @@ def report(what, seconds):
 
 
 async def compute(way, workers, calls, call):
+    # Workers are made by their first call.
+    await asyncio.gather(*(call() for _ in range(workers)))
     late, busy = [], []
     ticking = asyncio.create_task(tick(late, busy))
 

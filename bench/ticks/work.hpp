@@ -6,11 +6,17 @@
 #include <algorithm>
 #include <ctime>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace bench {
 
 constexpr std::uint64_t tick_ns = 1'000'000;
+
+// As many as there are processors for this program.
+inline long worker_count() {
+    return std::max(1L, static_cast<long>(std::thread::hardware_concurrency()));
+}
 
 // Counts the primes below a number, by trial division: some 30 ms for this one.
 constexpr int primes_limit = 200'000;
