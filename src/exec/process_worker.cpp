@@ -43,6 +43,14 @@ bool is_loaded(const void* object, std::size_t size) {
     return ::dl_iterate_phdr(visit, &search) != 0;
 }
 
+// Called instead of one that is not there.
+constexpr RemoteFunction missing{
+    "a function", [](Reader&, Writer&) {
+        throw RuntimeError(
+            "the function is in a library that was loaded after the server of process pools was "
+            "started: load it before, or call start_process_server() later");
+    }};
+
 class WorkerLoop {
 public:
     WorkerLoop(UniqueFd socket, UniqueFd inbox, UniqueFd outbox)
@@ -83,10 +91,10 @@ private:
         const std::size_t start = results.size();
         ResultHeader header{};
         results.write(&header, sizeof header);
-        bool is_called = false;
+        if (!is_known(function)) {
+            function = &missing;
+        }
         try {
-            check(function);
-            is_called = true;
             function->call(arguments, results);
         } catch (const ThrowObserver&) {
             std::terminate();  // it cannot come here
@@ -95,23 +103,21 @@ private:
             results.rewind(start + sizeof header);
             header.failed = 1;
             write_error(results, std::current_exception(),
-                        (is_called ? thrown_by(*function) + ", in " : "") + "process " +
-                            own_number_);
+                        thrown_by(*function) + ", in process " + own_number_);
         }
         const std::size_t end = results.size();
         header.size = end - start - sizeof header;
         std::memcpy(outbox_.data() + start, &header, sizeof header);
     }
 
-    void check(const RemoteFunction* function) {
+    bool is_known(const RemoteFunction* function) {
         if (!known_.contains(function)) {
             if (!is_loaded(function, sizeof *function)) {
-                throw RuntimeError(
-                    "the function is in a library that was loaded after the server of process "
-                    "pools was started: load it before, or call start_process_server() later");
+                return false;
             }
             known_.insert(function);
         }
+        return true;
     }
 
     UniqueFd socket_;

@@ -362,7 +362,10 @@ int main(int count, char** arguments) {
         count > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device()();
     (void)crashes();
     // When a call has come back, the server is complete.
-    (void)ProcessPoolExecutor(1).submit(function<&sequence>, 1U, 1U).result();
+    asyncio::run([]() -> Coro<void> {
+        ProcessPoolExecutor pool(1);
+        (void)co_await run_in_executor(pool, function<&sequence>, 1U, 1U);
+    });
     const Belongings before = belongings();
     std::vector<std::string> problems;
     asyncio::run([&]() -> Coro<void> {

@@ -3,6 +3,7 @@
 #include <asyncio/process_pool.hpp>
 #include <asyncio/testing/gtest.hpp>
 
+#include "exec/process_pool.hpp"
 #include "outcome.hpp"
 #include "process_census.hpp"
 #include "process_fixture.hpp"
@@ -254,6 +255,34 @@ TEST(ProcessCrashes, of_a_process_that_was_stopped_end_with_a_time_out) {
                   "TimeoutError: timed out");
         EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1, 2), 3);
     });
+}
+
+// ---- functions that the processes do not have
+
+// One of a library that was loaded after the server had started lies where they have nothing.
+class MissingCall final : public asyncio::detail::ThreadFutureStateOf<void>,
+                          public asyncio::detail::RemoteCall {
+public:
+    MissingCall(const asyncio::detail::RemoteFunction& function, asyncio::detail::ProcessPool& pool)
+        : RemoteCall(function, pool, {}) {}
+    asyncio::detail::ThreadFutureState& state() noexcept override { return *this; }
+    void write_arguments(asyncio::Writer&) override {}
+    void read_result(asyncio::Reader&) override {}
+};
+
+TEST(ProcessPoolCalls, of_a_function_from_a_library_that_was_loaded_later_say_so) {
+    const auto pool = std::make_shared<asyncio::detail::ProcessPool>(
+        asyncio::ProcessPoolOptions{.max_workers = 1});
+    const auto function = std::make_unique<asyncio::detail::RemoteFunction>(
+        asyncio::detail::remote_function<&end_by>);
+    auto* const call = new MissingCall(*function, *pool);
+    const auto future = asyncio::detail::ThreadFutureAccess::make<void>(call);
+    pool->watch_by_thread();
+    pool->add(*call);
+    EXPECT_TRUE(outcome_of(future).starts_with("RuntimeError: the function is in a library"))
+        << outcome_of(future);
+    pool->shut_down(false);
+    pool->wait_ended();
 }
 
 // ---- processes that cannot be made
