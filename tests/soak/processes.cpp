@@ -340,18 +340,19 @@ struct Belongings {
 };
 
 Belongings belongings() {
-    // The standard ones, the program's, and those for its end and for its children's. The server
-    // takes a moment to see that a pool has gone.
-    constexpr std::size_t of_idle_server = 6;
     const pid_t server = census::server_of(::getpid());
-    const auto patience = std::chrono::steady_clock::now() + 10s;
-    while (census::descriptors_of(server) != of_idle_server &&
-           std::chrono::steady_clock::now() < patience) {
-        ::sched_yield();
-    }
     return {census::descriptors_of(::getpid()), census::descriptors_of(server),
             census::children_of(server).size(),
             census::messages_of(::getpid()) + census::messages_of(server)};
+}
+
+// The server and a pool's thread take a moment to see that the pool has gone.
+template <class F>
+void settle(F is_settled) {
+    const auto patience = std::chrono::steady_clock::now() + 10s;
+    while (!is_settled() && std::chrono::steady_clock::now() < patience) {
+        ::sched_yield();
+    }
 }
 
 }  // namespace
@@ -366,6 +367,9 @@ int main(int count, char** arguments) {
         ProcessPoolExecutor pool(1);
         (void)co_await run_in_executor(pool, function<&sequence>, 1U, 1U);
     });
+    // The standard ones, the program's, and those for its end and for its children's.
+    constexpr std::size_t of_idle_server = 6;
+    settle([] { return belongings().of_server == of_idle_server; });
     const Belongings before = belongings();
     std::vector<std::string> problems;
     asyncio::run([&]() -> Coro<void> {
@@ -376,8 +380,8 @@ int main(int count, char** arguments) {
             "%d calls and %d crashes, %zu of them by kills from outside, which hit %d calls\n",
             storm.calls, crashes().load(), storm.killed.size(), storm.victims);
     });
-    const Belongings after = belongings();
-    if (after != before) {
+    settle([&] { return belongings() == before; });
+    if (const Belongings after = belongings(); after != before) {
         std::printf("before and after: descriptors %zu %zu, of the server %zu %zu, processes %zu "
                     "%zu, shared memory %zu %zu\n",
                     before.descriptors, after.descriptors, before.of_server, after.of_server,
