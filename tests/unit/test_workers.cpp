@@ -1,109 +1,19 @@
-// run_workers. Every test is a process of its own, so signals disturb no other. What holds for
-// threads and for processes is tested with both: workers tell what they did through pipes.
-#include <asyncio/asyncio.hpp>
-#include <asyncio/workers.hpp>
-
-#include "loop_fixture.hpp"
-#include "process_fixture.hpp"
+// run_workers, what holds for threads and for processes, and for threads alone.
+#include "workers_fixture.hpp"
 
 #include <pthread.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <csignal>
-#include <cstdlib>
-#include <latch>
 #include <thread>
 
 namespace {
-
-using asyncio::CancelledError;
-using asyncio::Coro;
-using asyncio::run_workers;
-using asyncio::ValueError;
-using asyncio::WorkersOptions;
-using Notes = std::vector<std::string>;
-
-// Lines that all workers write; they may be processes.
-class Notebook {
-public:
-    void add(const std::string& note) const {
-        const std::string line = note + "\n";
-        if (::write(pipe_.writer.get(), line.data(), line.size()) < 0) {
-            throw std::runtime_error("cannot write a note");
-        }
-    }
-    // Returns when so many have been added, and takes them out.
-    void wait(int count) const {
-        for (char byte = 0; count > 0; count -= byte == '\n' ? 1 : 0) {
-            if (::read(pipe_.reader.get(), &byte, 1) != 1) {
-                throw std::runtime_error("cannot read a note");
-            }
-        }
-    }
-    // Those that are left, in order of the alphabet.
-    Notes sorted() {
-        pipe_.writer = asyncio::detail::UniqueFd();
-        Notes notes;
-        std::string line;
-        for (const char byte : read_all(pipe_.reader.get())) {
-            if (byte == '\n') {
-                notes.push_back(std::exchange(line, {}));
-            } else {
-                line += byte;
-            }
-        }
-        std::ranges::sort(notes);
-        return notes;
-    }
-
-private:
-    PipeEnds pipe_;
-};
-
-Coro<void> wait_for_ever() { co_await asyncio::get_running_loop().create_future<void>(); }
 
 std::string thread_name() {
     char name[16];
     ::pthread_getname_np(::pthread_self(), name, sizeof name);
     return name;
 }
-
-class Workers : public ::testing::TestWithParam<bool> {
-protected:
-    // Shells start what runs in the background without Ctrl-C.
-    Workers() { std::signal(SIGINT, SIG_DFL); }
-    ~Workers() override { EXPECT_FALSE(has_children()); }
-
-    static WorkersOptions options() { return {.processes = GetParam()}; }
-
-    // A main function: adds a note when it is cancelled.
-    auto waiting() const {
-        return [this](std::size_t index) -> Coro<void> {
-            ready.add("ready");
-            try {
-                co_await wait_for_ever();
-            } catch (const CancelledError&) {
-                notes.add("cancelled " + std::to_string(index));
-                throw;
-            }
-        };
-    }
-    // The same, but worker 0 calls `act` when the others wait, and waits like them if it returns.
-    template <class F>
-    auto waiting_but_one(int others, F act) const {
-        return [this, others, act](std::size_t index) -> Coro<void> {
-            if (index == 0) {
-                ready.wait(others);
-                act();
-            }
-            co_await waiting()(index);
-        };
-    }
-
-    const Notebook ready;
-    Notebook notes;
-};
 
 INSTANTIATE_TEST_SUITE_P(As, Workers, ::testing::Bool(), [](const auto& info) -> std::string {
     return info.param ? "processes" : "threads";
@@ -341,11 +251,6 @@ TEST_P(Workers, SystemExit_goes_before_other_exceptions) {
 
 // ---- signals
 
-// To the process that calls this, from whichever worker.
-auto send(int signal) {
-    return [signal, program = ::getpid()] { ::kill(program, signal); };
-}
-
 TEST_P(Workers, an_interrupt_cancels_all_main_tasks) {
     EXPECT_THROW(run_workers(3, waiting_but_one(2, send(SIGINT)), options()),
                  asyncio::KeyboardInterrupt);
@@ -397,7 +302,7 @@ TEST_P(Workers, the_second_interrupt_breaks_all_loops) {
         } catch (const CancelledError&) {
         }
         if (index == 0) {
-            ready.wait(1);
+            ready.wait(2);  // both have been cancelled
             interrupt();
         }
         co_await waiting()(index + 10);
@@ -417,7 +322,7 @@ TEST_P(Workers, an_interrupt_while_they_close_breaks_all_loops) {
         }
         ready.add("closing");
         if (index == 0) {
-            ready.wait(2);
+            ready.wait(3);
             interrupt();
         }
         co_await wait_for_ever();
@@ -451,15 +356,17 @@ TEST_P(Workers, signals_that_the_program_handles_stay_with_it) {
     EXPECT_EQ(own_signals, 2);
 }
 
-TEST_P(Workers, the_dispositions_are_as_before) {
+TEST_P(Workers, signals_and_descriptors_are_as_before) {
     std::signal(SIGCHLD, SIG_IGN);
-    run_workers(1, []() -> Coro<void> { co_return; }, options());
+    const std::set<int> descriptors = open_descriptors();
+    run_workers(2, []() -> Coro<void> { co_return; }, options());
     EXPECT_EQ(std::signal(SIGINT, SIG_DFL), SIG_DFL);
     EXPECT_EQ(std::signal(SIGTERM, SIG_DFL), SIG_DFL);
     EXPECT_EQ(std::signal(SIGCHLD, SIG_DFL), SIG_IGN);
     sigset_t blocked;
     ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
     EXPECT_TRUE(::sigisemptyset(&blocked));
+    EXPECT_EQ(open_descriptors(), descriptors);
 }
 
 // ---- threads
@@ -480,9 +387,5 @@ TEST(WorkerThreads, they_cannot_handle_signals) {
         co_return;
     });
 }
-
-// ---- processes
-
-using WorkerProcesses = Workers;
 
 }  // namespace
