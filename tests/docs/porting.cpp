@@ -4,6 +4,7 @@
 #include <asyncio/asyncio.hpp>
 #include <asyncio/process_pool.hpp>
 #include <asyncio/testing/virtual_clock.hpp>
+#include <asyncio/workers.hpp>
 
 #include <sys/socket.h>
 
@@ -354,6 +355,8 @@ void running() {
     runner.run(main_task());
     EventLoop& loop = runner.get_loop();
     runner.close();
+    asyncio::run_workers(4, main_task, {.processes = true});
+    asyncio::run_workers(4, main_task);
     try {
         asyncio::run(main_task());
     } catch (const asyncio::KeyboardInterrupt&) {
