@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <string>
+#include <type_traits>
 
 namespace asyncio::inline v0 {
 
@@ -38,22 +39,16 @@ ASYNCIO_API void run_workers(std::optional<std::size_t> n, const WorkerMain& mai
 
 template <class F>
 WorkerMain worker_main(F function) {
-    constexpr bool takes_index = std::invocable<F&, std::size_t>;
-    static_assert(takes_index || std::invocable<F&>,
-                  "run_workers takes a function without parameters, or with one for the worker's "
-                  "number; give it other arguments as captures of a lambda");
-    static_assert(std::copy_constructible<F>, "every worker has a copy of the function");
-    const auto call = [](F& copy, [[maybe_unused]] std::size_t index) {
-        if constexpr (takes_index) {
-            return std::invoke(copy, index);
-        } else {
-            return std::invoke(copy);
-        }
-    };
-    static_assert(std::same_as<decltype(call(function, 0)), Coro<void>>,
-                  "a worker's main function is a coroutine without a result: a Coro<void>");
-    return
-        [call, copy = std::move(function)](std::size_t index) mutable { return call(copy, index); };
+    constexpr bool takes_index = std::is_invocable_r_v<Coro<void>, F&, std::size_t>;
+    constexpr bool takes_nothing = std::is_invocable_r_v<Coro<void>, F&>;
+    static_assert(takes_index || takes_nothing,
+                  "run_workers takes a function that returns a Coro<void>, without parameters or "
+                  "with one for the worker's number; give it more as captures of a lambda");
+    if constexpr (takes_index) {
+        return function;
+    } else if constexpr (takes_nothing) {
+        return [call = std::move(function)](std::size_t) mutable { return call(); };
+    }
 }
 
 }  // namespace detail
