@@ -338,12 +338,12 @@ private:
         std::optional<std::exception_ptr> error = read_outcome(*process.outcome);
         const bool has_crashed = !error;
         if (has_crashed) {
-            error = std::make_exception_ptr(BrokenWorker(name + " " + describe_status(status)));
+            error = std::make_exception_ptr(BrokenWorker(name + ", " + describe_status(status)));
         }
         const bool by_itself = has_crashed || is_exception<CancelledError>(*error);
         if (by_itself && options_.restart && !ends_.stopping()) {
             log(LogLevel::warning,
-                name + " " + (has_crashed ? describe_status(status) : "was asked to end") +
+                name + ", " + (has_crashed ? describe_status(status) : "was asked to end") +
                     ", and is replaced");
             process.due = process.started + between_starts;
         } else if (!has_crashed || !killed_) {
