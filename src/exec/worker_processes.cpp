@@ -187,10 +187,6 @@ public:
             take(next_signal());
             reap();
         }
-        if (is_pending(SIGINT)) {
-            take(SIGINT);
-            ends_.add(std::make_exception_ptr(KeyboardInterrupt()));
-        }
         ends_.finish();
     }
 
@@ -276,12 +272,6 @@ private:
         return std::max(0, ::sigtimedwait(&taken_, nullptr, &timeout));
     }
 
-    bool is_pending(int number) const noexcept {
-        sigset_t pending;
-        ::sigpending(&pending);
-        return ::sigismember(&taken_, number) == 1 && ::sigismember(&pending, number) == 1;
-    }
-
     // As in a program with threads, but the third Ctrl-C ends the workers and not the program.
     void take(int signal) {
         if (signal == SIGINT || signal == SIGTERM) {
@@ -295,7 +285,6 @@ private:
             request_all(request_break);
         } else {
             kill_all();
-            killed_ = true;
         }
     }
 
@@ -346,7 +335,7 @@ private:
                 name + ", " + (has_crashed ? describe_status(status) : "was asked to end") +
                     ", and is replaced");
             process.due = process.started + between_starts;
-        } else if (!has_crashed || !killed_) {
+        } else {
             ends_.add(std::move(*error));
         }
     }
@@ -360,7 +349,6 @@ private:
     struct sigaction child_action_{};  // the program's
     int interrupts_ = 0;
     bool asked_ = false;
-    bool killed_ = false;
 };
 
 }  // namespace

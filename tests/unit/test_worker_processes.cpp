@@ -171,6 +171,17 @@ TEST_F(WorkerProcesses, a_signal_that_all_get_cancels_each_once) {
                      "cancelled 0", "cancelled 1", "cancelled 1", "cancelled 2", "cancelled 2"}));
 }
 
+TEST_F(WorkerProcesses, an_interrupt_of_one_alone_does_nothing) {
+    const auto main = [this]() -> Coro<void> {
+        ::raise(SIGINT);
+        co_await asyncio::sleep(0);
+        co_await asyncio::sleep(0);
+        notes.add("end");
+    };
+    run_workers(1, main, {.processes = true});
+    EXPECT_EQ(notes.sorted(), Notes{"end"});
+}
+
 TEST_F(WorkerProcesses, one_that_gets_SIGTERM_ends_alone) {
     const auto main = [this](std::size_t index) -> Coro<void> {
         if (index == 0) {

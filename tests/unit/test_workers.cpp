@@ -194,6 +194,23 @@ TEST_P(Workers, an_exception_of_one_cancels_the_others_and_is_thrown_as_it_is) {
     EXPECT_EQ(notes.sorted(), (Notes{"cancelled 1", "cancelled 2"}));
 }
 
+TEST_P(Workers, they_are_cancelled_once_whoever_ends_meanwhile) {
+    const auto first = waiting_but_one(2, [] { throw ValueError("an end"); });
+    const auto main = [&](std::size_t index) -> Coro<void> {
+        try {
+            co_await first(index);
+        } catch (const CancelledError&) {
+        }
+        if (index == 1) {
+            throw std::runtime_error("another end");
+        }
+        co_await asyncio::sleep(0.02);  // a clean-up that takes longer
+        notes.add("cleaned up");
+    };
+    EXPECT_THROW(run_workers(3, main, options()), asyncio::ExceptionGroup);
+    EXPECT_EQ(notes.sorted(), (Notes{"cancelled 1", "cancelled 2", "cleaned up"}));
+}
+
 TEST_P(Workers, several_exceptions_are_thrown_as_a_group) {
     const auto main = [this](std::size_t index) -> Coro<void> {
         if (index == 0) {
