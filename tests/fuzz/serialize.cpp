@@ -3,10 +3,10 @@
 //     Json 03 00 00 00 00 00 00 00     as the value of a type of the zoo
 //     reply 10 00 00 00 ...            as what calls came to: results, which are such values, too,
 //                                      and errors
+#include "../serialize/kinds.hpp"
+#include "../serialize/zoo.hpp"
 #include "exec/process_worker.hpp"
-#include "kinds.hpp"
 #include "target.hpp"
-#include "zoo.hpp"
 
 #include <algorithm>
 #include <iomanip>

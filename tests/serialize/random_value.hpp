@@ -6,6 +6,8 @@
 
 namespace zoo {
 
+namespace detail = asyncio::detail;
+
 class RandomValues {
 public:
     explicit RandomValues(const Below& below) : below_(below) {}
@@ -25,7 +27,6 @@ private:
 
     template <class T>
     void fill(T& value) {
-        using namespace asyncio::detail;
         ++depth_;
         if constexpr (std::is_same_v<T, bool>) {
             value = below(2) == 0;
@@ -41,15 +42,15 @@ private:
             for (std::size_t i = 0; i < sizeof(T); ++i) {
                 value = static_cast<T>(static_cast<std::uint64_t>(value) << 8 | below(256));
             }
-        } else if constexpr (Complex<T>) {
+        } else if constexpr (detail::Complex<T>) {
             value = T(make<typename T::value_type>(), make<typename T::value_type>());
-        } else if constexpr (is_duration<T>) {
+        } else if constexpr (detail::is_duration<T>) {
             value = T(make<typename T::rep>());
-        } else if constexpr (TimePoint<T>) {
+        } else if constexpr (detail::TimePoint<T>) {
             value = T(make<typename T::duration>());
         } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
             value = std::string(make<String>());
-        } else if constexpr (is_bitset<T>) {
+        } else if constexpr (detail::is_bitset<T>) {
             value = T(below(std::size_t{1} << value.size()));
         } else if constexpr (std::is_same_v<T, Account>) {
             value = Account(make<String>(), make<int>());
@@ -58,26 +59,27 @@ private:
         } else if constexpr (std::is_same_v<T, Named>) {
             static_cast<Fraction&>(value) = make<Fraction>();
             value.name = make<String>();
-        } else if constexpr (Optional<T> || is_unique_ptr<T>) {
+        } else if constexpr (detail::Optional<T> || detail::is_unique_ptr<T>) {
             if (depth_ < depth_max && below(3) > 0) {
                 fill_pointed(value);
             }
-        } else if constexpr (Variant<T>) {
+        } else if constexpr (detail::Variant<T>) {
             fill_alternative(value, below(std::variant_size_v<T>),
                              std::make_index_sequence<std::variant_size_v<T>>());
-        } else if constexpr (Tuple<T>) {
+        } else if constexpr (detail::Tuple<T>) {
             std::apply([&](auto&... part) { (fill(part), ...); }, value);
-        } else if constexpr (is_array<T>) {
+        } else if constexpr (detail::is_array<T>) {
             for (auto& element : value) {
                 fill(element);
             }
-        } else if constexpr (Sequence<T>) {
+        } else if constexpr (detail::Sequence<T>) {
             const std::size_t count = depth_ > depth_max ? 0 : below(5);
             for (std::size_t i = 0; i < count; ++i) {
-                value.insert(value.end(), make<typename Element<typename T::value_type>::type>());
+                value.insert(value.end(),
+                             make<typename detail::Element<typename T::value_type>::type>());
             }
         } else {
-            with_members(value, [&](auto&... member) { (fill(member), ...); });
+            detail::with_members(value, [&](auto&... member) { (fill(member), ...); });
         }
         --depth_;
     }

@@ -2,10 +2,10 @@
 #include <asyncio/process_pool.hpp>
 #include <asyncio/serialize.hpp>
 
+#include "../serialize/kinds.hpp"
+#include "../serialize/zoo.hpp"
 #include "exec/process_worker.hpp"
-#include "kinds.hpp"
 #include "random_seed.hpp"
-#include "zoo.hpp"
 
 #include <sys/mman.h>
 #include <sys/wait.h>

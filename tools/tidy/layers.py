@@ -25,6 +25,7 @@ LAYERS = [
     ("tests/unit/", "unit tests"),
     ("tests/inspect/", "unit tests"),
     ("tests/soak/", "unit tests"),
+    ("tests/fuzz/serialize.cpp", "unit tests"),
     ("tests/", "tests"),
     ("bench/", "bench"),
     ("examples/", "examples"),
