@@ -35,6 +35,9 @@ namespace {
 
 constexpr std::size_t fds_max = 3;
 
+// What terminals and service managers send to all processes of a program.
+constexpr std::array asking_to_end = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
 using Descriptors = std::array<UniqueFd, fds_max>;
 
 // Returns the size, 0 at the end, or -1 with errno. Of the descriptors there are as many as this
@@ -155,6 +158,9 @@ private:
         const pid_t server = ::getpid();
         const pid_t pid = ::fork();
         if (pid == 0) {
+            for (const int number : asking_to_end) {
+                ::signal(number, number == SIGINT ? SIG_IGN : SIG_DFL);
+            }
             run_worker(server, std::move(fds[0]), std::move(fds[1]), std::move(fds[2]));
         }
         if (pid < 0) {
@@ -238,9 +244,12 @@ void leave_standard_numbers(UniqueFd& fd) noexcept {
 
 [[noreturn]] void run_server(UniqueFd control, UniqueFd program) noexcept {
     ::prctl(PR_SET_NAME, "asyncio-server");
-    // The processes inherit this: signals as in a new program, but Ctrl-C is the program's own.
     for (int number = 1; number < NSIG; ++number) {
-        ::signal(number, number == SIGINT ? SIG_IGN : SIG_DFL);
+        ::signal(number, SIG_DFL);
+    }
+    // The program may have more to do before it ends, and this process ends with it.
+    for (const int number : asking_to_end) {
+        ::signal(number, SIG_IGN);
     }
     sigset_t none;
     ::sigemptyset(&none);

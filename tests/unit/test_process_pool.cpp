@@ -4,6 +4,7 @@
 #include <asyncio/testing/gtest.hpp>
 
 #include "outcome.hpp"
+#include "process_census.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -284,6 +285,24 @@ TEST(ProcessPoolCalls, an_initializer_that_fails_breaks_the_pool) {
         EXPECT_NE(std::string(error.what()).find("ValueError: no model"), std::string::npos)
             << error.what();
     }
+}
+
+TEST(ProcessPoolCalls, go_on_when_all_processes_of_the_program_are_asked_to_end) {
+    asyncio::start_process_server();
+    const pid_t server = census::server_of(::getpid());
+    ProcessPoolExecutor pool(1);
+    // An answer to a call that needs a new process tells that the server has its signals.
+    EXPECT_EQ(pool.submit(function<&add>, 1, 2).result(), 3);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+        ::kill(server, number);
+        ProcessPoolExecutor another(1);
+        EXPECT_EQ(another.submit(function<&add>, 1, number).result(), 1 + number);
+    }
+    const int worker = pool.submit(function<&process_number>).result();
+    ::kill(worker, SIGINT);
+    EXPECT_EQ(pool.submit(function<&process_number>).result(), worker);
+    ::kill(worker, SIGTERM);
+    EXPECT_THROW((void)pool.submit(function<&wait_for_ever>).result(), asyncio::BrokenProcessPool);
 }
 
 TEST(ProcessPoolCalls, workers_can_be_killed) {
