@@ -188,7 +188,7 @@ void write_value(Writer& writer, const T& value) {
         writer(value.real(), value.imag());
     } else if constexpr (is_duration<T>) {
         writer(value.count());
-    } else if constexpr (TimePoint<T>) {
+    } else if constexpr (AnyTimePoint<T>) {
         writer(value.time_since_epoch());
     } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
         writer(value.native());
@@ -332,7 +332,7 @@ void read_value(Reader& reader, T& value) {
         typename T::rep count{};
         reader(count);
         value = T(count);
-    } else if constexpr (TimePoint<T>) {
+    } else if constexpr (AnyTimePoint<T>) {
         typename T::duration since_epoch{};
         reader(since_epoch);
         value = T(since_epoch);

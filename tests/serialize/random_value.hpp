@@ -46,7 +46,7 @@ private:
             value = T(make<typename T::value_type>(), make<typename T::value_type>());
         } else if constexpr (detail::is_duration<T>) {
             value = T(make<typename T::rep>());
-        } else if constexpr (detail::TimePoint<T>) {
+        } else if constexpr (detail::AnyTimePoint<T>) {
             value = T(make<typename T::duration>());
         } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
             value = std::string(make<String>());

@@ -49,7 +49,7 @@ concept Tuple = is_made_from<T, std::tuple> || is_made_from<T, std::pair>;
 template <class T>
 concept Complex = is_made_from<T, std::complex>;
 template <class T>
-concept TimePoint = is_made_from<T, std::chrono::time_point>;
+concept AnyTimePoint = is_made_from<T, std::chrono::time_point>;
 template <class T>
 concept SharedPointer = is_made_from<T, std::shared_ptr> || is_made_from<T, std::weak_ptr>;
 
@@ -148,7 +148,7 @@ constexpr bool all_value() {
         return all_value<typename T::value_type>();
     } else if constexpr (is_array<T>) {
         return std::tuple_size_v<T> > 0 && all_value<typename T::value_type>();
-    } else if constexpr (is_duration<T> || TimePoint<T>) {
+    } else if constexpr (is_duration<T> || AnyTimePoint<T>) {
         return all_value<typename T::rep>();
     } else if constexpr (PlainStruct<T> && !std::is_empty_v<T>) {
         using Members = decltype(with_members(std::declval<T&>(), [](auto&... member) {
@@ -261,7 +261,7 @@ constexpr Obstacle obstacle() {
     } else if constexpr (Number<T> || std::is_same_v<T, std::monostate> ||
                          std::is_same_v<T, std::filesystem::path> || is_bitset<T>) {
         return Obstacle::none;
-    } else if constexpr (is_duration<T> || TimePoint<T>) {
+    } else if constexpr (is_duration<T> || AnyTimePoint<T>) {
         return obstacle<typename T::rep>();
     } else if constexpr (Complex<T>) {
         return obstacle<typename T::value_type>();
