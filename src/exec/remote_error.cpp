@@ -131,9 +131,18 @@ std::string thrown_by(const RemoteFunction& function) {
 void write_error(Writer& writer, const std::exception_ptr& error, const std::string& where) {
     const std::string name = mangled_type(error);
     // Demangled here: a short name can stand for gigabytes, and the other side trusts nothing.
-    writer(name, demangle(name.c_str()), text_of(error), where);
+    const std::string demangled = demangle(name.c_str());
+    const std::string text = text_of(error);
+    const std::size_t start = writer.size();
+    writer(name, demangled, text, where);
     if (const ExceptionCodec* const codec = find_codec(name)) {
-        codec->write(error, writer);
+        try {
+            codec->write(error, writer);
+        } catch (...) {
+            // Without its contents it is one of a type that nobody knows.
+            writer.rewind(start);
+            writer(std::string(), demangled, text, where);
+        }
     }
 }
 

@@ -444,6 +444,22 @@ struct NoSuchPage : std::runtime_error {
 };
 const bool is_registered = asyncio::register_exception<NoSuchPage>();
 
+int load_image(const std::string& name) { return static_cast<int>(name.size()); }
+
+Coro<void> where_it_was_thrown(asyncio::ProcessPoolExecutor& pool, std::string name) {
+    using asyncio::function;
+    using asyncio::run_in_executor;
+    try {
+        co_await run_in_executor(pool, function<&load_image>, name);
+    } catch (const std::runtime_error& error) {
+        try {
+            std::rethrow_if_nested(error);
+        } catch (const asyncio::RemoteError& remote) {
+            std::puts(remote.where().c_str());
+        }
+    }
+}
+
 Coro<void> in_processes(std::vector<int> numbers) {
     asyncio::start_process_server();
     asyncio::ProcessPoolExecutor pool;

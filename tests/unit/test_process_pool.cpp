@@ -36,6 +36,17 @@ double sum(std::span<const double> numbers) {
 void end_by(int number) { ::raise(number); }
 void leave(int code) { std::exit(code); }
 int fail(const std::string& text) { throw asyncio::ValueError(text); }
+// Whose contents cannot be sent.
+struct Unsendable : std::runtime_error {
+    Unsendable() : std::runtime_error("a secret") {}
+};
+template <class Archive>
+void serialize(Archive&, Unsendable&) {
+    throw std::runtime_error("no");
+}
+const bool unsendable_is_registered = asyncio::register_exception<Unsendable>();
+void fail_secretly() { throw Unsendable(); }
+
 struct Parser {
     [[gnu::noinline]] static void next() { throw asyncio::ValueError("not a number"); }
 };
@@ -153,6 +164,9 @@ ASYNC_TEST(ProcessPools, exceptions_keep_their_type_if_it_is_known) {
         << unknown;
     const std::string number = co_await outcome(run_in_executor(pool, function<&fail_as>, 3));
     EXPECT_TRUE(number.starts_with("RemoteError: int (thrown by fail_as")) << number;
+    const std::string secret = co_await outcome(run_in_executor(pool, function<&fail_secretly>));
+    EXPECT_NE(secret.find("Unsendable: a secret (thrown by fail_secretly"), std::string::npos)
+        << secret;
     EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1, 2), 3);
 }
 
