@@ -448,6 +448,8 @@ private:
     void iterate(std::optional<Duration> limit);
     bool may_skip_poll() noexcept;
     void poll(std::optional<Duration> limit);
+    bool has_to_sleep(std::optional<Duration>& timeout, std::optional<Duration> limit);
+    void fall_asleep();
     void wait_in_poller(std::optional<Duration> timeout);
     void set_phase(detail::LoopPhase phase) noexcept;
     void begin_epoch() noexcept {
@@ -498,8 +500,9 @@ private:
     std::function<void()> after_block_;
     detail::SignalReceiver* signals_ = nullptr;  // among the composites; null until it is needed
 
-    // Any thread. The flag is set under the intake's lock and read without.
-    detail::Intake* const intake_;  // owned, together with the doors
+    // Any thread. The flag is set under the intake's lock and read without; nothing that the loop
+    // writes shares its cache line.
+    alignas(64) detail::Intake* const intake_;  // owned, together with the doors
     std::atomic<bool> intake_waiting_{false};
 
     // Written by the kernel's signal handler; the loop is woken afterwards.
@@ -507,7 +510,7 @@ private:
 
     // Written by the loop's thread for readers outside the process (src/inspect): what is read
     // between two equal epochs, both in a phase other than `running`, did not change meanwhile.
-    std::atomic<std::uint64_t> epoch_{0};  // iterations begun
+    alignas(64) std::atomic<std::uint64_t> epoch_{0};  // iterations begun
     std::atomic<detail::LoopPhase> phase_{detail::LoopPhase::idle};
     std::int32_t thread_id_ = 0;  // the kernel's; 0 while the loop does not run
 

@@ -33,7 +33,7 @@ public:
     auto submit(F&& function, Args&&... args) {
         auto future = detail::ThreadFutureAccess::make_call(std::forward<F>(function),
                                                             std::forward<Args>(args)...);
-        execute(detail::ThreadFutureAccess::make_job(detail::ThreadFutureAccess::state(future)));
+        execute(future);
         return future;
     }
 
@@ -55,6 +55,13 @@ public:
 protected:
     /// Has `std::move(job).run()` called. Raises: RuntimeError after `shutdown`.
     virtual void execute(Job job) = 0;
+
+private:
+    friend class EventLoop;
+    template <class T>
+    void execute(const ThreadFuture<T>& call) {
+        execute(detail::ThreadFutureAccess::make_job(detail::ThreadFutureAccess::state(call)));
+    }
 };
 
 /// The initializer of a pool's thread has failed, so the pool does nothing any more.
@@ -183,8 +190,11 @@ template <class F, class... Args>
 auto EventLoop::run_in_executor(Executor* executor, F&& function, Args&&... args) {
     check_usable();
     Executor& target = executor != nullptr ? *executor : default_executor();
-    return detail::wrap<true>(target.submit(std::forward<F>(function), std::forward<Args>(args)...),
-                              *this, {});
+    const auto call = detail::ThreadFutureAccess::make_call(std::forward<F>(function),
+                                                            std::forward<Args>(args)...);
+    auto future = detail::wrap<true>(call, *this, {});
+    target.execute(call);  // last, since another thread has it from then on
+    return future;
 }
 
 /// Calls `function(args...)` in a thread of the executor, null being the running loop's default

@@ -39,9 +39,11 @@ struct ThreadCallback : ListNode {
 // queue's.
 //
 // Invariants:
-//  1. The status goes from pending to running and finished, or to cancelled. It is written under
-//     the mutex; what is stored before `finished` is not written afterwards, but to move it out.
-//  2. `callbacks_`, guarded by the mutex, gets nothing more once the future is done.
+//  1. The status goes from pending to running and finished, or to cancelled. What is stored before
+//     `finished` is not written afterwards, but to move it out, by whoever has set `moved_`.
+//  2. `callbacks_`, guarded by the mutex, gets nothing more once the future is done; who has ended
+//  it
+//     locks the mutex afterwards, or has done so while it was held.
 //  3. The callable and its arguments belong to whoever ended `pending`: who runs or cancels it.
 class ASYNCIO_API ThreadFutureState : public ListNode, public Pooled {
 public:
@@ -94,12 +96,13 @@ private:
     virtual void call() noexcept = 0;
     // Destroys the callable and its arguments.
     virtual void drop_call() noexcept = 0;
-    void set_status(Status status) noexcept;
-    void call_callbacks() noexcept;
+    // From pending to this one; false if it is something else already.
+    bool leave_pending(Status status) noexcept;
+    void call_callbacks(std::unique_lock<std::mutex> lock) noexcept;
 
     std::atomic<std::uint32_t> refs_{0};
     std::atomic<Status> status_{Status::pending};
-    bool moved_ = false;  // guarded by the mutex
+    std::atomic<bool> moved_{false};
     std::mutex mutex_;
     IntrusiveList<ThreadCallback> callbacks_;
     std::shared_ptr<JobQueue> queue_;

@@ -161,6 +161,9 @@ struct EventLoop::RunScope {
     RunScope(const RunScope&) = delete;
     RunScope& operator=(const RunScope&) = delete;
     ~RunScope() {
+        if (loop.intake_->awake()) {
+            loop.fall_asleep();
+        }
         detail::thread_state.running_loop = nullptr;
         detail::thread_state.driver = outer_driver;
         loop.running_ = false;
@@ -295,7 +298,12 @@ void EventLoop::poll(std::optional<Duration> limit) {
             before_block_();
             timeout = poll_timeout(limit);  // the hook may have scheduled something
         }
-        wait_in_poller(timeout);
+        if (timeout == Duration::zero() || has_to_sleep(timeout, limit)) {
+            wait_in_poller(timeout);
+        }
+        if (blocks && external_work_ != 0) {
+            intake_->stay_awake();
+        }
         if (blocks && after_block_) {
             after_block_();
         }
@@ -304,6 +312,40 @@ void EventLoop::poll(std::optional<Duration> limit) {
         drain_intake();
     }
     expire_timers();
+}
+
+// Before the loop blocks: waits a moment for other threads that work for it, if that is worth it,
+// and has them wake it from then on. False if something has come, maybe from the kernel.
+bool EventLoop::has_to_sleep(std::optional<Duration>& timeout, std::optional<Duration> limit) {
+    const bool has_time = !timeout || *timeout > 2 * detail::Spinner::time_max;
+    if (external_work_ != 0 && has_time && intake_->spinner().is_worth_it()) {
+        if (poller_->watched() > 0) {
+            wait_in_poller(Duration::zero());
+            if (!ready_.empty()) {
+                return false;
+            }
+        }
+        intake_->stay_awake();
+        intake_->spinner().spin(
+            [this] {
+                return intake_waiting_.load(std::memory_order_relaxed) ||
+                       signalled_.load(std::memory_order_relaxed);
+            },
+            0);
+        take_signals();
+        timeout = poll_timeout(limit);
+    }
+    if (intake_->awake()) {
+        fall_asleep();
+    }
+    return ready_.empty();
+}
+
+void EventLoop::fall_asleep() {
+    intake_->fall_asleep();
+    if (intake_waiting_.load(std::memory_order_acquire)) {
+        drain_intake();
+    }
 }
 
 void EventLoop::wait_in_poller(std::optional<Duration> timeout) {
@@ -500,10 +542,10 @@ LoopDoor::~LoopDoor() { intake_->release(); }
 
 void LoopDoor::pass(ThreadSafeState* owned) const {
     owned->loop = loop_;
+    owned->release();  // there is no handle
     if (!EventLoop::add_from_any_thread(loop_, *intake_, *owned)) {
         owned->release();  // the queue's reference
     }
-    owned->release();  // there is no handle
 }
 
 }  // namespace detail

@@ -4,6 +4,7 @@
 
 #include <asyncio/log.hpp>
 
+#include "base/processors.hpp"
 #include "exec/process_copy.hpp"
 #include "io/system_call.hpp"
 #include "io/thread.hpp"

@@ -7,49 +7,49 @@
 namespace asyncio::inline v0 {
 namespace detail {
 
+namespace {
+
+[[noreturn]] void throw_moved() {
+    throw InvalidStateError("the result of this ThreadFuture was moved out already: call "
+                            "result() on an lvalue to keep it");
+}
+
+}  // namespace
+
 ThreadFutureState::~ThreadFutureState() {
     while (!callbacks_.empty()) {
         delete &callbacks_.pop_front();
     }
 }
 
-void ThreadFutureState::set_status(Status status) noexcept {
-    status_.store(status, std::memory_order_release);
+bool ThreadFutureState::leave_pending(Status status) noexcept {
+    Status expected = Status::pending;
+    return status_.compare_exchange_strong(expected, status, std::memory_order_acq_rel);
 }
 
 bool ThreadFutureState::cancel() noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        if (status() != Status::pending) {
-            return status() == Status::cancelled;
-        }
-        set_status(Status::cancelled);
+    if (!leave_pending(Status::cancelled)) {
+        return status() == Status::cancelled;
     }
     if (queue_ != nullptr) {
         std::exchange(queue_, nullptr)->withdraw(*this);
     }
     drop_call();
-    call_callbacks();
+    call_callbacks(std::unique_lock(mutex_));
     return true;
 }
 
 bool ThreadFutureState::begin() noexcept {
-    const std::lock_guard lock(mutex_);
-    if (status() == Status::cancelled) {
-        return false;
-    }
-    ASYNCIO_ASSERT(status() == Status::pending);
-    set_status(Status::running);
-    return true;
+    const bool begun = leave_pending(Status::running);
+    ASYNCIO_ASSERT(begun || status() == Status::cancelled);
+    return begun;
 }
 
 void ThreadFutureState::finish() noexcept {
     queue_ = nullptr;
-    {
-        const std::lock_guard lock(mutex_);
-        set_status(Status::finished);
-    }
-    call_callbacks();
+    std::unique_lock lock(mutex_);
+    status_.store(Status::finished, std::memory_order_release);
+    call_callbacks(std::move(lock));
 }
 
 void ThreadFutureState::run() noexcept {
@@ -82,18 +82,17 @@ void ThreadFutureState::add_callback(std::unique_ptr<ThreadCallback> callback) n
     callback.release()->call(*this);
 }
 
-void ThreadFutureState::call_callbacks() noexcept {
+void ThreadFutureState::call_callbacks(std::unique_lock<std::mutex> lock) noexcept {
     // One after the other, because those that wait for a time may leave meanwhile.
-    while (true) {
-        ThreadCallback* callback = nullptr;
-        {
-            const std::lock_guard lock(mutex_);
-            if (callbacks_.empty()) {
-                return;
-            }
-            callback = &callbacks_.pop_front();
+    while (!callbacks_.empty()) {
+        ThreadCallback& callback = callbacks_.pop_front();
+        const bool was_last = callbacks_.empty();
+        lock.unlock();
+        callback.call(*this);
+        if (was_last) {
+            return;
         }
-        callback->call(*this);
+        lock.lock();
     }
 }
 
@@ -157,23 +156,20 @@ void ThreadFutureState::check_result_or_error() {
     if (status() == Status::cancelled) {
         throw CancelledError();
     }
-    const std::lock_guard lock(mutex_);
-    if (moved_) {
-        throw InvalidStateError("the result of this ThreadFuture was moved out already: call "
-                                "result() on an lvalue to keep it");
+    if (moved_.load(std::memory_order_acquire)) {
+        throw_moved();
     }
 }
 
 void ThreadFutureState::take_result() {
-    check_result_or_error();
-    std::exception_ptr error;
-    {
-        const std::lock_guard lock(mutex_);
-        moved_ = true;
-        error = std::exchange(receiver().error, nullptr);
+    if (status() == Status::cancelled) {
+        throw CancelledError();
     }
-    if (error != nullptr) {
-        std::rethrow_exception(std::move(error));
+    if (moved_.exchange(true, std::memory_order_acq_rel)) {
+        throw_moved();
+    }
+    if (receiver().error != nullptr) {
+        std::rethrow_exception(std::exchange(receiver().error, nullptr));
     }
 }
 

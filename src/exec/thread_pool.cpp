@@ -4,6 +4,7 @@
 
 #include <asyncio/log.hpp>
 
+#include "base/processors.hpp"
 #include "io/thread.hpp"
 
 #include <algorithm>
@@ -53,10 +54,11 @@ void ThreadPool::check_open() const {
 }
 
 void ThreadPool::add(Job job) {
+    bool is_seen = false;
     {
         const std::lock_guard lock(mutex_);
         check_open();
-        if (queued_ >= idle_ && started_ < threads_max_) {
+        if (queued() >= idle_ && started_ < threads_max_) {
             try {
                 threads_.reserve(threads_.size() + 1);
                 threads_.push_back(
@@ -73,9 +75,12 @@ void ThreadPool::add(Job job) {
         state->set_queue(shared_from_this());
         state->retain();  // the queue's reference
         queue_.push_back(*state);
-        ++queued_;
+        set_queued(queued() + 1);
+        is_seen = spinning_ && queued() == 1;
     }
-    changed_.notify_one();
+    if (!is_seen) {
+        changed_.notify_one();
+    }
 }
 
 void ThreadPool::withdraw(ThreadFutureState& job) noexcept {
@@ -85,7 +90,7 @@ void ThreadPool::withdraw(ThreadFutureState& job) noexcept {
             return;  // a thread has it, and will see that it is cancelled
         }
         job.unlink();
-        --queued_;
+        set_queued(queued() - 1);
     }
     job.release();
 }
@@ -94,7 +99,7 @@ void ThreadPool::shut_down(bool cancel_jobs) noexcept {
     std::unique_lock lock(mutex_);
     shut_down_ = true;
     changed_.notify_all();
-    while (cancel_jobs && queued_ > 0) {
+    while (cancel_jobs && queued() > 0) {
         const JobPtr job = pop();
         lock.unlock();
         job->cancel();
@@ -165,22 +170,37 @@ bool ThreadPool::initialise() noexcept {
 ThreadPool::JobPtr ThreadPool::pop() noexcept {
     JobPtr job(&queue_.pop_front());
     job->release();  // the queue's reference
-    --queued_;
+    set_queued(queued() - 1);
     return job;
 }
 
 ThreadPool::JobPtr ThreadPool::next_job() noexcept {
     std::unique_lock lock(mutex_);
     ++idle_;
-    changed_.wait(lock, [this] { return queued_ > 0 || shut_down_; });
+    if (queued() == 0) {
+        spin(lock);
+    }
+    changed_.wait(lock, [this] { return queued() > 0 || shut_down_; });
     --idle_;
-    return queued_ > 0 ? pop() : JobPtr();
+    return queued() > 0 ? pop() : JobPtr();
+}
+
+void ThreadPool::spin(std::unique_lock<std::mutex>& lock) noexcept {
+    if (spinning_ || shut_down_ || !spinner_.is_worth_it()) {
+        return;
+    }
+    const std::size_t busy = started_ - idle_;
+    spinning_ = true;
+    lock.unlock();
+    spinner_.spin([this] { return queued() > 0; }, busy);
+    lock.lock();
+    spinning_ = false;
 }
 
 void ThreadPool::break_down() noexcept {
     std::unique_lock lock(mutex_);
     broken_ = true;
-    while (queued_ > 0) {
+    while (queued() > 0) {
         const JobPtr job = pop();
         lock.unlock();
         job->fail(broken_error());

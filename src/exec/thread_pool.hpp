@@ -3,6 +3,9 @@
 
 #include <asyncio/executors.hpp>
 
+#include "base/spinner.hpp"
+
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -17,7 +20,8 @@ namespace detail {
 ///  1. A job in `queue_` is pending, or is being cancelled and about to be withdrawn. The queue
 ///     owns a reference of each; `queued_` is their number.
 ///  2. Of the threads, `idle_` wait for a job; others come for one when they are done with theirs.
-///  3. Every thread is in `threads_`, or has been taken out to be joined or left alone.
+///  3. At most one thread spins: it sees that `queued_` changes, and needs no wake-up.
+///  4. Every thread is in `threads_`, or has been taken out to be joined or left alone.
 ///
 /// Thread safety: any thread.
 class ThreadPool final : public JobQueue, public std::enable_shared_from_this<ThreadPool> {
@@ -43,25 +47,31 @@ private:
     void run_thread() noexcept;
     bool initialise() noexcept;
     JobPtr next_job() noexcept;
+    void spin(std::unique_lock<std::mutex>& lock) noexcept;
     JobPtr pop() noexcept;
     void break_down() noexcept;
+    std::size_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
+    void set_queued(std::size_t count) noexcept { queued_.store(count, std::memory_order_relaxed); }
 
     const std::size_t threads_max_;
     const std::string name_;
     const std::function<void()> initializer_;
 
     std::mutex mutex_;
-    // Guarded by mutex_.
+    // Guarded by mutex_; a thread that spins reads `queued_` without.
     std::condition_variable changed_;
     std::condition_variable joined_;
     IntrusiveList<ThreadFutureState> queue_;
-    std::size_t queued_ = 0;
     std::size_t idle_ = 0;
     std::size_t started_ = 0;
     std::size_t joining_ = 0;
     std::vector<std::thread> threads_;
+    Spinner spinner_;
+    bool spinning_ = false;
     bool shut_down_ = false;
     bool broken_ = false;
+    // In a cache line of its own.
+    alignas(64) std::atomic<std::size_t> queued_{0};
 };
 
 }  // namespace detail

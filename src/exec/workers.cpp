@@ -4,7 +4,7 @@
 
 #include <asyncio/exception_group.hpp>
 
-#include "io/thread.hpp"
+#include "base/processors.hpp"
 
 #include <csignal>
 

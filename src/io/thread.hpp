@@ -2,10 +2,8 @@
 #pragma once
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <string>
 #include <thread>
 #include <utility>
@@ -28,15 +26,6 @@ public:
 private:
     sigset_t before_;
 };
-
-/// How many processors the process may use.
-inline std::size_t usable_processors() noexcept {
-    cpu_set_t usable;
-    if (::sched_getaffinity(0, sizeof usable, &usable) == 0) {
-        return static_cast<std::size_t>(CPU_COUNT(&usable));
-    }
-    return std::max(1U, std::thread::hardware_concurrency());
-}
 
 /// Shortened to what the kernel takes, by the end of `prefix`.
 inline std::string thread_name(std::string prefix, std::size_t number) {

@@ -1,0 +1,244 @@
+// Waiting without falling asleep, where that is worth it, and pools and loops that wait.
+#include <asyncio/asyncio.hpp>
+#include <asyncio/process_pool.hpp>
+
+#include "base/processors.hpp"
+#include "base/spinner.hpp"
+#include "sanitizers.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <latch>
+#include <map>
+#include <random>
+#include <thread>
+
+namespace {
+
+using namespace std::chrono_literals;
+using asyncio::Coro;
+using asyncio::function;
+using asyncio::ProcessPoolExecutor;
+using asyncio::run_in_executor;
+using asyncio::ThreadPoolExecutor;
+using asyncio::detail::Spinner;
+
+// How often it looks at something that does not come; 0 if it thinks that it is not worth it.
+int looks_in_vain(Spinner& spinner, std::size_t busy = 0) {
+    int looks = 0;
+    const auto is_there = [&] {
+        ++looks;
+        return false;
+    };
+    EXPECT_FALSE(spinner.is_worth_it() && spinner.spin(is_there, busy));
+    return looks;
+}
+
+class Spinning : public ::testing::Test {
+protected:
+    void SetUp() override {
+        if (asyncio::detail::usable_processors() < 2) {
+            GTEST_SKIP() << "nobody spins where there is one processor";
+        }
+    }
+};
+
+TEST_F(Spinning, what_is_there_is_seen_by_the_first_look) {
+    Spinner spinner;
+    int looks = 0;
+    const auto is_there = [&] {
+        ++looks;
+        return true;
+    };
+    EXPECT_TRUE(spinner.spin(is_there, 0));
+    EXPECT_EQ(looks, 1);
+}
+
+TEST_F(Spinning, after_each_time_in_vain_more_times_are_left_out) {
+    Spinner spinner;
+    std::vector<int> left_out;
+    for (int spins = 0; spins < 5; ++spins) {
+        int count = 0;
+        while (looks_in_vain(spinner) == 0) {
+            ++count;
+        }
+        left_out.push_back(count);
+    }
+    EXPECT_EQ(left_out, (std::vector{0, 1, 3, 7, 15}));
+}
+
+TEST_F(Spinning, what_comes_in_time_makes_it_spin_again) {
+    Spinner spinner;
+    EXPECT_GT(looks_in_vain(spinner), 1);
+    EXPECT_EQ(looks_in_vain(spinner), 0);
+    EXPECT_TRUE(spinner.is_worth_it());
+    EXPECT_TRUE(spinner.spin([] { return true; }, 0));
+    EXPECT_GT(looks_in_vain(spinner), 1);
+}
+
+TEST_F(Spinning, nobody_spins_while_others_need_all_processors) {
+    Spinner spinner;
+    EXPECT_EQ(looks_in_vain(spinner, asyncio::detail::usable_processors()), 1);
+    EXPECT_EQ(looks_in_vain(spinner), 0);
+}
+
+TEST_F(Spinning, no_more_threads_spin_than_there_are_processors) {
+    Spinner spinners[2];
+    const std::size_t others = asyncio::detail::usable_processors() - 1;
+    const auto look = [&] {
+        EXPECT_EQ(looks_in_vain(spinners[1], others), 1);
+        return true;
+    };
+    EXPECT_TRUE(spinners[0].spin(look, 0));
+}
+
+// ---- pools
+
+int identity(int value) { return value; }
+
+Coro<void> count_to(ThreadPoolExecutor& pool, int last, unsigned seed) {
+    std::minstd_rand random(seed);
+    for (int i = 0; i < last; ++i) {
+        EXPECT_EQ(co_await run_in_executor(pool, identity, i), i);
+        if (random() % 16 == 0) {  // so that everybody falls asleep now and then
+            co_await asyncio::sleep(std::chrono::microseconds(random() % 100));
+        }
+    }
+}
+
+TEST(PoolsOfSpinners, no_call_and_no_result_is_missed) {
+    ThreadPoolExecutor pool(2);
+    std::vector<std::thread> loops;
+    for (unsigned seed = 1; seed <= 3; ++seed) {
+        loops.emplace_back([&pool, seed] { asyncio::run(count_to(pool, 2000, seed)); });
+    }
+    for (std::thread& loop : loops) {
+        loop.join();
+    }
+}
+
+TEST(PoolsOfSpinners, a_loop_that_waits_for_short_calls_sees_its_descriptors) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    ThreadPoolExecutor pool(1);
+    asyncio::run([](ThreadPoolExecutor& threads, int reader, int writer) -> Coro<void> {
+        bool is_readable = false;
+        asyncio::get_running_loop().add_reader(reader, [&is_readable] { is_readable = true; });
+        for (int i = 0; i < 10; ++i) {
+            co_await run_in_executor(threads, identity, i);
+        }
+        EXPECT_EQ(::write(writer, "", 1), 1);
+        while (!is_readable) {
+            co_await run_in_executor(threads, identity, 1);
+        }
+        asyncio::get_running_loop().remove_reader(reader);
+    }(pool, ends[0], ends[1]));
+    ::close(ends[0]);
+    ::close(ends[1]);
+}
+
+// ---- what waits
+
+using Path = std::filesystem::path;
+
+std::string contents(const Path& file) {
+    std::string text;
+    std::getline(std::ifstream(file), text, '\0');
+    return text;
+}
+
+// The threads of a process but this one.
+std::vector<Path> threads_of(const std::string& process) {
+    std::vector<Path> threads;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/" + process + "/task")) {
+        if (entry.path().filename() != std::to_string(::gettid())) {
+            threads.push_back(entry.path());
+        }
+    }
+    return threads;
+}
+
+void await_sleep(const Path& thread) {
+    const auto is_asleep = [&] {
+        const std::string status = contents(thread / "stat");
+        const std::size_t name_end = status.rfind(')');
+        return name_end == std::string::npos || status[name_end + 2] == 'S';
+    };
+    while (!is_asleep()) {
+        std::this_thread::yield();
+    }
+}
+
+// For how long each has run, in nanoseconds, and how often: what does not change while it sleeps.
+std::map<Path, std::string> times_of(const std::vector<Path>& threads) {
+    std::map<Path, std::string> times;
+    for (const Path& thread : threads) {
+        times[thread] = contents(thread / "schedstat");
+    }
+    return times;
+}
+
+// Nothing runs in them that the tests have not started.
+class WhatWaits : public ::testing::Test {
+protected:
+    void SetUp() override {
+        if (built_with_tsan) {
+            GTEST_SKIP() << "the sanitizer has a thread, which runs now and then";
+        }
+    }
+};
+
+TEST_F(WhatWaits, idle_pools_do_not_run_at_all) {
+    ProcessPoolExecutor processes(2);
+    ThreadPoolExecutor threads(2);
+    asyncio::run([](ProcessPoolExecutor& far, ThreadPoolExecutor& near) -> Coro<void> {
+        for (int i = 0; i < 100; ++i) {
+            co_await asyncio::gather(run_in_executor(near, identity, i),
+                                     run_in_executor(near, identity, i));
+            co_await run_in_executor(far, function<&identity>, i);
+        }
+    }(processes, threads));
+    std::vector<Path> waiting = threads_of("self");
+    for (const int process : processes.processes()) {
+        const std::vector<Path> more = threads_of(std::to_string(process));
+        waiting.insert(waiting.end(), more.begin(), more.end());
+    }
+    ASSERT_GE(waiting.size(), 3U);
+    std::ranges::for_each(waiting, await_sleep);
+    const auto before = times_of(waiting);
+    std::this_thread::sleep_for(200ms);
+    EXPECT_EQ(times_of(waiting), before);
+}
+
+TEST_F(WhatWaits, a_loop_does_not_run_while_a_call_takes_long) {
+    ThreadPoolExecutor pool(1);
+    std::latch begun(1);
+    std::latch released(1);
+    std::thread loop([&] {
+        const auto take_long = [&] {
+            begun.count_down();
+            released.wait();
+        };
+        asyncio::run([](ThreadPoolExecutor& threads, auto last) -> Coro<void> {
+            for (int i = 0; i < 100; ++i) {
+                co_await run_in_executor(threads, identity, i);
+            }
+            co_await run_in_executor(threads, last);
+        }(pool, take_long));
+    });
+    begun.wait();
+    const std::vector<Path> waiting = threads_of("self");
+    EXPECT_EQ(waiting.size(), 2U);
+    std::ranges::for_each(waiting, await_sleep);
+    const auto before = times_of(waiting);
+    std::this_thread::sleep_for(200ms);
+    EXPECT_EQ(times_of(waiting), before);
+    released.count_down();
+    loop.join();
+}
+
+}  // namespace
