@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -103,23 +102,6 @@ Coro<void> timers(long operations) {
         timer.cancel();
     }
     co_return;
-}
-
-Coro<void> threadsafe(long operations) {
-    asyncio::EventLoop& loop = asyncio::get_running_loop();
-    auto all_called = loop.create_future<void>();
-    long called = 0;
-    std::thread caller([&] {
-        for (long turn = 0; turn < operations; ++turn) {
-            loop.call_soon_threadsafe([&] {
-                if (++called == operations) {
-                    all_called.set_result();
-                }
-            });
-        }
-    });
-    co_await all_called;
-    caller.join();
 }
 
 template <class Primitive>
@@ -230,7 +212,6 @@ const std::map<std::string, Coro<void> (*)(long)> plain_rows = {
     {"switch", take_turns},
     {"switch1", yield_often},
     {"timers", timers},
-    {"threadsafe", threadsafe},
     {"lock", hold_in_turn<asyncio::Lock, 1>},
     {"lock_contended", hold_in_turn<asyncio::Lock, batch_size>},
     {"semaphore", hold_in_turn<asyncio::Semaphore, 1>},

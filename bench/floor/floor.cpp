@@ -5,12 +5,10 @@
 #include "gather.hpp"
 #include "indexed_heap.hpp"
 #include "task.hpp"
-#include "threadsafe_queue.hpp"
 
 #include <cstdio>
 #include <map>
 #include <string>
-#include <thread>
 
 namespace {
 
@@ -112,20 +110,6 @@ void timers(long operations) {
         heap.push(10 * bench::second_ns + static_cast<std::uint64_t>(turn), &place);
         heap.remove(place);
     }
-}
-
-void threadsafe(long operations) {
-    ThreadsafeQueue queue;
-    long called = 0;
-    std::thread caller([&] {
-        for (long turn = 0; turn < operations; ++turn) {
-            queue.push([&called] { ++called; });
-        }
-    });
-    while (called < operations) {
-        queue.wait_and_run();
-    }
-    caller.join();
 }
 
 template <class Primitive>
@@ -238,9 +222,6 @@ int measure(const Arguments& arguments) {
     } else if (row == "timers") {
         timers(operations);
         report("timers_ns", watch.ns_per(operations));
-    } else if (row == "threadsafe") {
-        threadsafe(operations);
-        report("threadsafe_ns", watch.ns_per(operations));
     } else {
         std::fprintf(stderr, "no row '%s' here\n", row.c_str());
         return 2;

@@ -32,8 +32,8 @@ public:
         }
     }
 
-    // Sleeps until there is something, then runs all of it.
-    void wait_and_run() {
+    // Sleeps until there is something, then runs all of it; returns how much.
+    long wait_and_run() {
         std::uint64_t wakes = 0;
         [[maybe_unused]] const auto got = read(event_fd_, &wakes, sizeof wakes);
         {
@@ -43,7 +43,9 @@ public:
         for (Callback& callback : running_) {
             callback();
         }
+        const auto count = static_cast<long>(running_.size());
         running_.clear();
+        return count;
     }
 
 private:

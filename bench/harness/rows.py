@@ -50,11 +50,6 @@ ROWS = (
     ),
     Row("sleeps", (Metric("sleeps_cpu_ns", "sleeps of 0 to 1 s; CPU each", "ns", 1.3),)),
     Row("timers", (Metric("timers_ns", "`call_at` and cancel; a pair", "ns", 3.0),)),
-    Row(
-        "threadsafe",
-        (Metric("threadsafe_ns", "callback from another thread, two cores", "ns", 2.0),),
-        cores=2,
-    ),
     # Four times the floor are 8, 10 and 20 ns where the machine is quiet.
     Row("lock", (Metric("lock_ns", "lock, free: acquire and release", "ns", 4.0),)),
     Row("semaphore", (Metric("semaphore_ns", "semaphore, free: the same", "ns", 4.0),)),

@@ -1,7 +1,8 @@
 """The runtimes: the floor, ours and the peers; how each is built and how much work it gets.
 
 Every runtime is one program with the arguments ROW OPERATIONS [SECONDS]; for the rows of the
-network there is another one each, see network.py. A runtime that has nothing like a row leaves it
+network there is another one each, see network.py, and for those of executors of two, see
+executors.py. A runtime that has nothing like a row leaves it
 out of its `work`. Slow ones get fewer operations, so that a run takes about half a second;
 operations that a row counts one by one do not change its result.
 """
@@ -180,7 +181,6 @@ BARE = {
     "sleepers": (1_000_000, 2),
     "sleeps": 1_000_000,
     "timers": 100_000_000,
-    "threadsafe": 10_000_000,
     "lock": 100_000_000,
     "semaphore": 100_000_000,
     "queue": 50_000_000,
@@ -199,7 +199,6 @@ PYTHON = {
     "sleepers": (1_000_000, 3),
     "sleeps": 100_000,
     "timers": 200_000,
-    "threadsafe": 100_000,
     "lock": 1_000_000,
     "semaphore": 1_000_000,
     "queue": 500_000,
@@ -231,7 +230,6 @@ def all_runtimes(cpp):
                 "sleepers": (1_000_000, 10),
                 "sleeps": 1_000_000,
                 "timers": 4_000_000,
-                "threadsafe": 2_000_000,
                 "queue": 2_000_000,
                 "pingpong": 1_000_000,
             },
@@ -244,7 +242,6 @@ def all_runtimes(cpp):
                 "sleepers": (1_000_000, 3),
                 "sleeps": 1_000_000,
                 "timers": 10_000_000,
-                "threadsafe": 10_000_000,
             },
         ),
         Runtime(
@@ -259,7 +256,6 @@ def all_runtimes(cpp):
                 "sleepers": (1_000_000, 5),
                 "sleeps": 1_000_000,
                 "timers": 5_000_000,
-                "threadsafe": 10_000_000,
                 "lock": 10_000_000,
                 "semaphore": 10_000_000,
                 "queue": 5_000_000,
@@ -282,7 +278,6 @@ def all_runtimes(cpp):
                 "sleepers": (1_000_000, 20),
                 "sleeps": 1_000_000,
                 "timers": 3_000_000,
-                "threadsafe": 10_000_000,
                 "lock": 30_000_000,
                 "semaphore": 10_000_000,
                 "queue": 10_000_000,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from harness import network, rows, runtimes, ticks
+from harness import executors, network, rows, runtimes, ticks
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,14 @@ class Suite:
 
 SUITES = (
     Suite("bench", rows.ROWS, runtimes.all_runtimes),
+    Suite("bench:executors", executors.ROWS, executors.all_runtimes),
     Suite("bench:network", network.ROWS, network.all_runtimes, network.build_load),
     Suite("bench:ticks", ticks.ROWS, ticks.all_runtimes),
 )
 
 ROW_NAMES = tuple(row.name for suite in SUITES for row in suite.rows)
+
+# A suite's name stands for all of its rows.
+SUITE_ROWS = {
+    suite.marker.rpartition(":")[2]: {row.name for row in suite.rows} for suite in SUITES
+}

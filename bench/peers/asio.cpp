@@ -1,5 +1,6 @@
 // Asio's C++20 coroutines. Asio has no gather: a batch is joined by counting completion handlers,
 // the last of which ends the wait on a timer.
+#include "executors/work.hpp"
 #include "measure.hpp"
 
 #include <asio.hpp>
@@ -146,6 +147,20 @@ void threadsafe(long operations) {
     caller.join();
 }
 
+template <class T>
+awaitable<T> echo(T value) {
+    co_return value;
+}
+
+template <class T>
+awaitable<void> call_in_thread(T value, long operations) {
+    asio::thread_pool pool(1);
+    for (long turn = 0; turn < operations; ++turn) {
+        value = co_await asio::co_spawn(pool, echo(std::move(value)), use_awaitable);
+    }
+    bench::keep(&value);
+}
+
 // Asio has no queue for coroutines but its channel, and no lock.
 using Channel = asio::experimental::channel<void(asio::error_code, long)>;
 
@@ -214,6 +229,12 @@ int measure(const Arguments& arguments) {
     } else if (row == "threadsafe") {
         threadsafe(operations);
         report("threadsafe_ns", watch.ns_per(operations));
+    } else if (row == "thread_call" || row == "thread_call_one_core") {
+        run(call_in_thread(1, operations));
+        report((row + "_us").c_str(), watch.ns_per(operations) / 1000);
+    } else if (row == "thread_mib") {
+        run(call_in_thread(bench::make_megabyte(), operations));
+        report("thread_mib_us", watch.ns_per(operations) / 1000);
     } else if (row == "queue") {
         run(put_and_get(operations));
         report("queue_ns", watch.ns_per(operations));

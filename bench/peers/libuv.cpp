@@ -5,8 +5,10 @@
 #include <uv.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -99,6 +101,30 @@ void threadsafe(uv_loop_t* loop, long operations) {
     caller.join();
 }
 
+void call_in_thread(uv_loop_t* loop, long operations) {
+    setenv("UV_THREADPOOL_SIZE", "1", 1);
+    struct Calls {
+        uv_work_t work;
+        long left;
+
+        void begin() {
+            uv_queue_work(
+                work.loop, &work, [](uv_work_t*) {},
+                [](uv_work_t* ended, int) {
+                    auto& calls = *static_cast<Calls*>(ended->data);
+                    if (--calls.left > 0) {
+                        calls.begin();
+                    }
+                });
+        }
+    } calls{};
+    calls.work.data = &calls;
+    calls.work.loop = loop;
+    calls.left = operations;
+    calls.begin();
+    uv_run(loop, UV_RUN_DEFAULT);
+}
+
 int measure(const Arguments& arguments) {
     const auto& [row, operations, seconds] = arguments;
     uv_loop_t* loop = uv_default_loop();
@@ -117,6 +143,9 @@ int measure(const Arguments& arguments) {
     } else if (row == "threadsafe") {
         threadsafe(loop, operations);
         report("threadsafe_ns", watch.ns_per(operations));
+    } else if (row == "thread_call" || row == "thread_call_one_core") {
+        call_in_thread(loop, operations);
+        report((row + "_us").c_str(), watch.ns_per(operations) / 1000);
     } else if (row == "version") {
         std::printf("version %s\n", uv_version_string());
     } else {

@@ -1,6 +1,7 @@
 """CPython's asyncio, and the same programs on uvloop: python.py asyncio|uvloop ROW N [SECONDS]."""
 
 import asyncio
+import concurrent.futures
 import resource
 import sys
 import threading
@@ -10,6 +11,8 @@ BATCH = 1000
 FIB_ARGUMENT = 27
 FIB_AWAITS = 635_621
 SECOND_NS = 1_000_000_000
+MAP_SIZE = 1000
+MAP_CHUNK = 50
 
 
 def xorshift():
@@ -103,6 +106,34 @@ async def threadsafe(operations):
     caller.join()
 
 
+def echo(value):
+    return value
+
+
+async def call_in_executor(pool, value, operations):
+    loop = asyncio.get_running_loop()
+    for _ in range(operations):
+        value = await loop.run_in_executor(pool, echo, value)
+
+
+async def map_in_executor(pool, operations):
+    for _ in range(operations // MAP_SIZE):
+        sum(pool.map(echo, range(MAP_SIZE), chunksize=MAP_CHUNK))
+
+
+def executors(row, operations):
+    """The rows of executors, each in a pool of one thread or process."""
+    kind, _, work = row.partition("_")
+    of_kind = {
+        "thread": concurrent.futures.ThreadPoolExecutor,
+        "process": concurrent.futures.ProcessPoolExecutor,
+    }
+    pool = of_kind[kind](1)
+    if work == "map":
+        return map_in_executor(pool, operations)
+    return call_in_executor(pool, bytes(1 << 20) if work == "mib" else 1, operations)
+
+
 async def hold_often(primitive, times):
     for _ in range(times):
         async with primitive:
@@ -159,6 +190,8 @@ def main_of(row, operations, seconds):
         return sleep_together(seconds for _ in range(operations))
     if row == "sleeps":
         return sleep_together(next(random) % SECOND_NS / SECOND_NS for _ in range(operations))
+    if row.startswith(("thread_", "process_")):
+        return executors(row, operations)
     return {
         "spawn": spawn,
         "switch": take_turns,
@@ -183,6 +216,8 @@ def report(row, operations, elapsed_s, cpu_s):
         print(f"sleepers_mib {peak_memory_mib()}")
     elif row == "sleeps":
         print(f"sleeps_cpu_ns {cpu_s * 1e9 / operations}")
+    elif row.startswith(("thread_", "process_")):
+        print(f"{row}_us {elapsed_s * 1e6 / operations}")
     else:
         print(f"{row}_ns {elapsed_s * 1e9 / operations}")
 

@@ -117,6 +117,24 @@ func threadsafe(operations int) {
 	}
 }
 
+// callInThread has a thread of its own for the one that answers: goroutines as such would take turns
+// on one.
+func callInThread[T any](value T, operations int) {
+	calls, results := make(chan func() T), make(chan T)
+	go func() {
+		runtime.LockOSThread()
+		for call := range calls {
+			results <- call()
+		}
+	}()
+	for turn := 0; turn < operations; turn++ {
+		calls <- func() T { return value }
+		value = <-results
+	}
+	close(calls)
+	runtime.KeepAlive(value)
+}
+
 // semaphore is the customary one: a buffered channel.
 type semaphore chan struct{}
 
@@ -198,6 +216,10 @@ func measure(row string, operations, seconds int) {
 		ns := float64(time.Since(started).Nanoseconds())
 		fmt.Printf("%s_ns %g\n", row, ns/float64(operations))
 	}
+	reportUs := func() {
+		us := float64(time.Since(started).Nanoseconds()) / 1000
+		fmt.Printf("%s_us %g\n", row, us/float64(operations))
+	}
 	switch row {
 	case "spawn":
 		spawn(operations)
@@ -227,6 +249,12 @@ func measure(row string, operations, seconds int) {
 	case "threadsafe":
 		threadsafe(operations)
 		reportNs()
+	case "thread_call", "thread_call_one_core":
+		callInThread(1, operations)
+		reportUs()
+	case "thread_mib":
+		callInThread(make([]byte, 1<<20), operations)
+		reportUs()
 	case "lock":
 		holdInTurn(&sync.Mutex{}, 1, operations)
 		reportNs()

@@ -129,6 +129,13 @@ async fn threadsafe(operations: u64) {
     assert_eq!(called, operations);
 }
 
+async fn call_in_thread<T: Send + 'static>(mut value: T, operations: u64) {
+    for _ in 0..operations {
+        value = tokio::task::spawn_blocking(move || value).await.unwrap();
+    }
+    black_box(value);
+}
+
 async fn lock_in_turn(tasks: u64, operations: u64) {
     let mutex = Arc::new(Mutex::new(()));
     let first = mutex.lock().await;
@@ -267,6 +274,14 @@ async fn measure(row: &str, operations: u64, seconds: u64) {
         "threadsafe" => {
             threadsafe(operations).await;
             println!("threadsafe_ns {}", ns_per(operations));
+        }
+        "thread_call" | "thread_call_one_core" => {
+            call_in_thread(1, operations).await;
+            println!("{row}_us {}", ns_per(operations) / 1000.0);
+        }
+        "thread_mib" => {
+            call_in_thread(vec![b'x'; 1 << 20], operations).await;
+            println!("{row}_us {}", ns_per(operations) / 1000.0);
         }
         "lock" | "lock_contended" | "semaphore" | "semaphore_contended" | "queue" | "pingpong"
         | "timeout" | "group" => {
