@@ -41,9 +41,8 @@ struct ThreadCallback : ListNode {
 // Invariants:
 //  1. The status goes from pending to running and finished, or to cancelled. What is stored before
 //     `finished` is not written afterwards, but to move it out, by whoever has set `moved_`.
-//  2. `callbacks_`, guarded by the mutex, gets nothing more once the future is done; who has ended
-//  it
-//     locks the mutex afterwards, or has done so while it was held.
+//  2. `callbacks_`, guarded by the mutex, gets nothing more once the future is done. Whoever ends
+//     it does so under the mutex or locks it afterwards, so that no callback is forgotten.
 //  3. The callable and its arguments belong to whoever ended `pending`: who runs or cancels it.
 class ASYNCIO_API ThreadFutureState : public ListNode, public Pooled {
 public:

@@ -16,8 +16,7 @@ namespace detail {
 // Invariants:
 //  1. Each element is owned by the list, and then by who runs it or gives it back.
 //  2. After `close` it stays empty.
-//  3. While `awake_` is set, the loop will see what is announced before it blocks, or stops
-//  running,
+//  3. While `awake_` is set, the loop sees what is announced before it blocks or stops running,
 //     and needs no wake-up. It clears it under the mutex.
 //
 // Any thread, except those that belong to the loop's.
