@@ -6,9 +6,11 @@
 
 #include "base/processors.hpp"
 #include "exec/process_copy.hpp"
+#include "io/pipe.hpp"
 #include "io/system_call.hpp"
 #include "io/thread.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -48,14 +50,11 @@ void add_to_epoll(const UniqueFd& epoll, int fd, std::uint32_t key) {
     check(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
 }
 
-// A fork of the program may have copies: closing a socket alone would neither tell the other side
-// nor take it out of the epoll.
-void close_socket(const UniqueFd& epoll, UniqueFd& socket) noexcept {
-    if (const UniqueFd closed = std::exchange(socket, UniqueFd()); closed.get() >= 0) {
-        ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, closed.get(), nullptr);
-        ::shutdown(closed.get(), SHUT_RDWR);
-    }
+void remove_from_epoll(const UniqueFd& epoll, const UniqueFd& fd) noexcept {
+    ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
 }
+
+void set_nonblocking(const UniqueFd& fd) { check(::fcntl(fd.get(), F_SETFL, O_NONBLOCK), "fcntl"); }
 
 std::exception_ptr broken_pool(const std::string& text) {
     return std::make_exception_ptr(BrokenProcessPool(text));
@@ -155,7 +154,10 @@ bool ProcessPool::has_ended() {
 void ProcessPool::note_end() noexcept {
     if (!ended_ && shut_down_ && queue_.empty() && workers_.empty()) {
         ended_ = true;
-        close_socket(epoll_, connection_);
+        // A fork of the program may have copies: closing alone would do neither.
+        remove_from_epoll(epoll_, connection_);
+        ::shutdown(connection_.get(), SHUT_RDWR);
+        connection_ = UniqueFd();
         ::eventfd_write(end_.get(), 1);
     }
 }
@@ -467,16 +469,18 @@ bool ProcessPool::may_spawn() const noexcept { return workers_.size() < workers_
 std::string ProcessPool::spawn_worker() noexcept {
     try {
         const auto worker = std::make_shared<Worker>(++spawned_);
-        int ends[2];
-        check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
-        worker->socket = UniqueFd(ends[0]);
-        const UniqueFd theirs(ends[1]);
-        const int fds[] = {theirs.get(), worker->inbox.fd(), worker->outbox.fd()};
+        PipeEnds bell = make_pipe();
+        PipeEnds answers = make_pipe();
+        set_nonblocking(bell.writer);
+        set_nonblocking(answers.reader);
+        worker->pipes = {std::move(bell.writer), std::move(bell.reader), std::move(answers.reader)};
+        const int fds[] = {worker->pipes.bell_end.get(), answers.writer.get(), worker->inbox.fd(),
+                           worker->outbox.fd()};
         if (options_.initializer) {
             worker->busy = worker->initialising = true;
             ring(*worker, write_initializer(*worker));
         }
-        add_to_epoll(epoll_, worker->socket.get(), worker->id);
+        add_to_epoll(epoll_, worker->pipes.answers.get(), worker->id);
         const auto place = workers_.emplace(worker->id, worker).first;
         // The last thing that can fail: a process that was asked for comes, and has to be known.
         const ServerRequest request{.kind = ServerRequest::Kind::spawn, .worker = worker->id};
@@ -512,12 +516,19 @@ std::size_t ProcessPool::write_initializer(Worker& worker) {
 // Tells the process that a message is there.
 void ProcessPool::ring(const Worker& worker, std::size_t size) noexcept {
     const Doorbell bell{size};
-    if (::send(worker.socket.get(), &bell, sizeof bell, MSG_NOSIGNAL) < 0) {
-        signal_worker(worker, SIGKILL);  // it has ended already, unless the kernel has no memory
+    if (::write(worker.pipes.bell.get(), &bell, sizeof bell) < 0) {
+        signal_worker(worker, SIGKILL);  // the kernel has no memory
     }
 }
 
-void ProcessPool::hang_up(Worker& worker) noexcept { close_socket(epoll_, worker.socket); }
+void ProcessPool::hang_up(Worker& worker) noexcept {
+    if (worker.pipes.bell.get() < 0) {
+        return;
+    }
+    remove_from_epoll(epoll_, worker.pipes.answers);
+    ring(worker, last_bell.size);
+    worker.pipes = Pipes();
+}
 
 // Its process ends when it notices, which is at once if it is idle.
 void ProcessPool::retire(Worker& worker) noexcept {
@@ -621,21 +632,21 @@ void ProcessPool::drain() noexcept {
 
 void ProcessPool::receive_bell(std::uint32_t id) noexcept {
     const auto found = workers_.find(id);
-    if (found == workers_.end() || found->second->socket.get() < 0) {
+    if (found == workers_.end() || found->second->pipes.answers.get() < 0) {
         return;
     }
     Worker& worker = *found->second;
     Doorbell bell{};
     const ssize_t size = uninterrupted([&] {
         // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): it does not wait
-        return ::recv(worker.socket.get(), &bell, sizeof bell, MSG_DONTWAIT);
+        return ::read(worker.pipes.answers.get(), &bell, sizeof bell);
     });
     if (size == sizeof bell && worker.busy && !worker.reply) {
         worker.reply = bell.size;
         note_news(worker);
     } else if (size >= 0 || !would_block(errno)) {
         // If it has ended, the server will tell how. Else it does what it should not.
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker.socket.get(), nullptr);
+        remove_from_epoll(epoll_, worker.pipes.answers);
         signal_worker(worker, SIGKILL);
     }
 }
@@ -668,7 +679,7 @@ void ProcessPool::receive_events() noexcept {
 
 // Its processes have been ended with it.
 void ProcessPool::lose_server() noexcept {
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection_.get(), nullptr);
+    remove_from_epoll(epoll_, connection_);
     for (const auto& [id, worker] : workers_) {
         if (!worker->exit) {
             receive_bell(id);  // its last words

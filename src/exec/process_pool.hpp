@@ -20,7 +20,7 @@ namespace detail {
 /// Invariants:
 ///  1. A call is in `queue_`, pending or about to be withdrawn, or in the `running` list of one
 ///     worker; the list owns a reference of its state. `queued()` of a call tells which.
-///  2. A worker is idle (in `idle_`), busy, or retired (its socket is closed, and its process about
+///  2. A worker is idle (in `idle_`), busy, or retired (its pipes are closed, and its process about
 ///     to end). It leaves `workers_` when the server tells that its process has ended. One that was
 ///     sent SIGKILL gets no calls any more.
 ///  3. Who has set `in_use` of a worker, under the mutex, has its memory and its `running` list to
@@ -66,11 +66,16 @@ private:
     using Lock = std::unique_lock<std::mutex>;
     using Calls = IntrusiveList<RemoteCall>;
 
+    struct Pipes {
+        UniqueFd bell;
+        UniqueFd bell_end;  // the process's, lest a bell for one that has ended be a SIGPIPE
+        UniqueFd answers;
+    };
     struct Worker {
         explicit Worker(std::uint32_t id) noexcept : id(id) {}
         const std::uint32_t id;
         int pid = 0;  // 0 until the server has told
-        UniqueFd socket;
+        Pipes pipes;
         SharedBuffer inbox;
         SharedBuffer outbox;
         Calls running;

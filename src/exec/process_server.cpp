@@ -33,7 +33,7 @@ namespace detail {
 
 namespace {
 
-constexpr std::size_t fds_max = 3;
+constexpr std::size_t fds_max = 4;
 
 // What terminals and service managers send to all processes of a program.
 constexpr std::array asking_to_end = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -161,7 +161,8 @@ private:
             for (const int number : asking_to_end) {
                 ::signal(number, number == SIGINT ? SIG_IGN : SIG_DFL);
             }
-            run_worker(server, std::move(fds[0]), std::move(fds[1]), std::move(fds[2]));
+            run_worker(server, std::move(fds[0]), std::move(fds[1]),
+                       {std::move(fds[2]), std::move(fds[3])});
         }
         if (pid < 0) {
             tell(connection, {ServerEvent::Kind::failed, id, 0, errno});

@@ -15,7 +15,7 @@ namespace detail {
 struct ServerRequest {
     enum class Kind : std::uint32_t {
         connect,  // by the program: the descriptor is a pool's connection
-        spawn,    // a process; the descriptors are its socket, inbox and outbox
+        spawn,    // a process; the descriptors are its bell, answers, inbox and outbox
         signal,   // a process
     };
     Kind kind;
@@ -42,7 +42,7 @@ UniqueFd connect_to_server();
 /// fewer belongs to another process.
 std::uint32_t fork_count() noexcept;
 
-/// Sends a request with up to three descriptors. False, and errno, if the server has gone.
+/// Sends a request with up to four descriptors. False, and errno, if the server has gone.
 bool send_request(int connection, const ServerRequest& request, const int* fds = nullptr,
                   std::size_t fd_count = 0) noexcept;
 

@@ -9,7 +9,6 @@
 
 #include <link.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -53,13 +52,15 @@ constexpr RemoteFunction missing{
 
 class WorkerLoop {
 public:
-    WorkerLoop(UniqueFd socket, UniqueFd inbox, UniqueFd outbox)
-        : socket_(std::move(socket)), inbox_(std::move(inbox)), outbox_(std::move(outbox)) {}
+    WorkerLoop(UniqueFd bell, UniqueFd answers, Mailboxes memory)
+        : bell_(std::move(bell)), answers_(std::move(answers)), inbox_(std::move(memory.inbox)),
+          outbox_(std::move(memory.outbox)) {}
 
     void run() {
-        Doorbell bell;
-        while (uninterrupted([&] { return ::recv(socket_.get(), &bell, sizeof bell, 0); }) ==
-               sizeof bell) {
+        Doorbell bell = last_bell;
+        while (uninterrupted([&] { return ::read(bell_.get(), &bell, sizeof bell); }) ==
+                   sizeof bell &&
+               bell.size != last_bell.size) {
             SharedWriter results(outbox_);
             Reader reader(inbox_.message(bell.size));
             run_calls(reader, results);
@@ -67,8 +68,8 @@ public:
             std::fflush(nullptr);
             std::cout.flush();
             const Doorbell answer{results.size()};
-            if (::send(socket_.get(), &answer, sizeof answer, MSG_NOSIGNAL) < 0) {
-                return;
+            if (::write(answers_.get(), &answer, sizeof answer) < 0) {
+                return;  // the program has gone; it had ignored SIGPIPE
             }
         }
     }
@@ -120,7 +121,8 @@ private:
         return true;
     }
 
-    UniqueFd socket_;
+    UniqueFd bell_;
+    UniqueFd answers_;
     SharedBuffer inbox_;
     SharedBuffer outbox_;
     std::unordered_set<const RemoteFunction*> known_;
@@ -136,14 +138,14 @@ Reply read_reply(Reader& message) {
     return {header.failed != 0, Reader({message.read(header.size), header.size})};
 }
 
-void run_worker(pid_t server, UniqueFd socket, UniqueFd inbox, UniqueFd outbox) noexcept {
+void run_worker(pid_t server, UniqueFd bell, UniqueFd answers, Mailboxes memory) noexcept {
     become_copy(server, "asyncio-worker");
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    close_descriptors_but({socket.get(), inbox.get(), outbox.get()});
+    close_descriptors_but({bell.get(), answers.get(), memory.inbox.get(), memory.outbox.get()});
     try {
-        WorkerLoop(std::move(socket), std::move(inbox), std::move(outbox)).run();
+        WorkerLoop(std::move(bell), std::move(answers), std::move(memory)).run();
     } catch (const std::exception& error) {
         std::fprintf(stderr, "asyncio: a process of a pool ends: %s\n", error.what());
         ::_exit(1);

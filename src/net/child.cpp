@@ -5,7 +5,7 @@
 #include <asyncio/log.hpp>
 #include <asyncio/task.hpp>
 
-#include "io/system_call.hpp"
+#include "io/pipe.hpp"
 #include "io/thread.hpp"
 
 #include <fcntl.h>
@@ -34,15 +34,12 @@ int wait_for(idtype_t type, id_t id, siginfo_t& info, int options) noexcept {
 // Returns a descriptor that is readable once the process has ended, for which a thread waits. The
 // process is left to be reaped by others, and may be reaped before.
 UniqueFd wait_in_thread(pid_t pid) {
-    int ends[2];
-    check(::pipe2(ends, O_CLOEXEC), "pipe2");
-    UniqueFd reader(ends[0]);
-    UniqueFd writer(ends[1]);
-    start_thread("asyncio_wait", [pid, writer = std::move(writer)] {
+    auto [reader, writer] = make_pipe();
+    start_thread("asyncio_wait", [pid, end = std::move(writer)] {
         siginfo_t info{};
         wait_for(P_PID, static_cast<id_t>(pid), info, WNOWAIT);
     }).detach();
-    return reader;
+    return std::move(reader);
 }
 
 }  // namespace
