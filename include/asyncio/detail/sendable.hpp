@@ -137,14 +137,8 @@ struct AllValue {
     static constexpr std::size_t size = (sizeof(T) + ... + 0);
 };
 template <class T>
-constexpr bool all_value() {
-    if constexpr (std::is_enum_v<T>) {
-        return all_value<std::underlying_type_t<T>>();
-    } else if constexpr (std::is_arithmetic_v<T>) {
-        return !std::is_same_v<T, bool> && !std::is_same_v<T, long double>;
-    } else if constexpr (!std::is_trivially_copyable_v<T> || CanBeSerialized<T>) {
-        return false;
-    } else if constexpr (Complex<T>) {
+constexpr bool all_value_of_class() {
+    if constexpr (Complex<T>) {
         return all_value<typename T::value_type>();
     } else if constexpr (is_array<T>) {
         return std::tuple_size_v<T> > 0 && all_value<typename T::value_type>();
@@ -155,6 +149,18 @@ constexpr bool all_value() {
             return AllValue<std::remove_reference_t<decltype(member)>...>();
         }));
         return Members::value && Members::size == sizeof(T);
+    } else {
+        return false;
+    }
+}
+template <class T>
+constexpr bool all_value() {
+    if constexpr (std::is_enum_v<T>) {
+        return all_value<std::underlying_type_t<T>>();
+    } else if constexpr (std::is_arithmetic_v<T>) {
+        return !std::is_same_v<T, bool> && !std::is_same_v<T, long double>;
+    } else if constexpr (std::is_trivially_copyable_v<T> && !CanBeSerialized<T>) {
+        return all_value_of_class<T>();
     } else {
         return false;
     }
@@ -235,12 +241,12 @@ constexpr Obstacle obstacle_in_class() {
                : !std::is_default_constructible_v<T>
                    ? Obstacle::construction
                    : obstacle<typename Element<typename T::value_type>::type, Outer...>();
-    } else if constexpr (AggregateWithBase<T>) {
-        return Obstacle::base;
     } else if constexpr (PlainStruct<T>) {
         return obstacle_in_members<T, Outer...>();
     } else {
-        return std::is_aggregate_v<T> ? Obstacle::members : Obstacle::contents;
+        return AggregateWithBase<T>     ? Obstacle::base
+               : std::is_aggregate_v<T> ? Obstacle::members
+                                        : Obstacle::contents;
     }
 }
 
@@ -248,9 +254,7 @@ constexpr Obstacle obstacle_in_class() {
 // other members can.
 template <class T, class... Outer>
 constexpr Obstacle obstacle() {
-    if constexpr ((std::is_same_v<T, Outer> || ...)) {
-        return Obstacle::none;
-    } else if constexpr (std::is_const_v<T> || std::is_volatile_v<T> || std::is_array_v<T>) {
+    if constexpr (std::is_const_v<T> || std::is_volatile_v<T> || std::is_array_v<T>) {
         return Obstacle::members;
     } else if constexpr (std::is_pointer_v<T> || std::is_reference_v<T> ||
                          std::is_member_pointer_v<T> || std::is_null_pointer_v<T> ||
@@ -258,7 +262,8 @@ constexpr Obstacle obstacle() {
         return Obstacle::pointer;
     } else if constexpr (is_view<T>) {
         return Obstacle::view;
-    } else if constexpr (Number<T> || std::is_same_v<T, std::monostate> ||
+    } else if constexpr ((std::is_same_v<T, Outer> || ...) || Number<T> ||
+                         std::is_same_v<T, std::monostate> ||
                          std::is_same_v<T, std::filesystem::path> || is_bitset<T>) {
         return Obstacle::none;
     } else if constexpr (is_duration<T> || AnyTimePoint<T>) {
