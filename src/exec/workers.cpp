@@ -36,12 +36,15 @@ Coro<void> Worker::run_main() {
         AnyTask& task;
         ~Forget() { task = {}; }
     } at_the_end{task_};
+    if (cancelled_) {
+        throw CancelledError();  // as a task that has not begun never does
+    }
     co_await main_(index_);
 }
 
 void Worker::cancel() {
-    if (const AnyTask task = std::exchange(task_, {})) {
-        task.cancel();
+    if (!std::exchange(cancelled_, true) && task_) {
+        task_.cancel();
     }
 }
 

@@ -19,7 +19,7 @@ public:
     EventLoop& loop() { return runner_.get_loop(); }
     /// Runs the main task, and closes the loop. Returns what it threw, or null.
     std::exception_ptr run() noexcept;
-    /// Cancels the main task, if it runs; once. In a callback of the loop.
+    /// Cancels the main task, once: one that has not begun never does. In a callback of the loop.
     void cancel();
 
 private:
@@ -29,7 +29,8 @@ private:
     const std::string name_;
     const WorkerMain main_;  // outlives its coroutine, which refers to it
     Runner runner_;
-    AnyTask task_;
+    AnyTask task_;  // while it runs
+    bool cancelled_ = false;
 };
 
 /// How the workers have ended, and what becomes of it.

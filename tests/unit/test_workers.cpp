@@ -1,6 +1,8 @@
 // run_workers, what holds for threads and for processes, and for threads alone.
 #include "workers_fixture.hpp"
 
+#include "exec/workers.hpp"
+
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -387,6 +389,21 @@ TEST_P(Workers, signals_and_descriptors_are_as_before) {
 }
 
 // ---- threads
+
+// The thread of a worker may get its turn later than another one has failed.
+TEST(WorkerThreads, one_that_is_cancelled_before_it_begins_never_does) {
+    bool has_begun = false;
+    const asyncio::detail::WorkerMain main = [&](std::size_t) -> Coro<void> {
+        has_begun = true;
+        co_return;
+    };
+    asyncio::detail::Worker worker(0, main, {});
+    worker.loop().call_soon([&] { worker.cancel(); });
+    const std::exception_ptr end = worker.run();
+    EXPECT_FALSE(has_begun);
+    ASSERT_NE(end, nullptr);
+    EXPECT_THROW(std::rethrow_exception(end), CancelledError);
+}
 
 TEST(WorkerThreads, signals_are_not_for_workers_of_another_thread_than_the_main_one) {
     std::thread([] {
