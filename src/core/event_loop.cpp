@@ -161,9 +161,7 @@ struct EventLoop::RunScope {
     RunScope(const RunScope&) = delete;
     RunScope& operator=(const RunScope&) = delete;
     ~RunScope() {
-        if (loop.intake_->awake()) {
-            loop.fall_asleep();
-        }
+        loop.fall_asleep();
         detail::thread_state.running_loop = nullptr;
         detail::thread_state.driver = outer_driver;
         loop.running_ = false;
@@ -289,6 +287,7 @@ void EventLoop::poll(std::optional<Duration> limit) {
     if (jumps && timeout != Duration::zero()) {
         // Virtual time passes only when nothing else can happen.
         wait_in_poller(Duration::zero());
+        fall_asleep();  // there was external work before
         if (ready_.empty() && !intake_waiting_.load(std::memory_order_acquire)) {
             jump_to_next_deadline(limit);
         }
@@ -335,13 +334,15 @@ bool EventLoop::has_to_sleep(std::optional<Duration>& timeout, std::optional<Dur
         take_signals();
         timeout = poll_timeout(limit);
     }
-    if (intake_->awake()) {
-        fall_asleep();
-    }
+    fall_asleep();
     return ready_.empty();
 }
 
+// Before whatever other threads must wake the loop from.
 void EventLoop::fall_asleep() {
+    if (!intake_->awake()) {
+        return;
+    }
     intake_->fall_asleep();
     if (intake_waiting_.load(std::memory_order_acquire)) {
         drain_intake();

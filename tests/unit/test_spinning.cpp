@@ -1,6 +1,7 @@
 // Waiting without falling asleep, where that is worth it, and pools and loops that wait.
 #include <asyncio/asyncio.hpp>
 #include <asyncio/process_pool.hpp>
+#include <asyncio/testing/virtual_clock.hpp>
 
 #include "base/processors.hpp"
 #include "base/spinner.hpp"
@@ -15,6 +16,7 @@
 #include <latch>
 #include <map>
 #include <random>
+#include <semaphore>
 #include <thread>
 
 namespace {
@@ -180,6 +182,34 @@ std::map<Path, std::string> times_of(const std::vector<Path>& threads) {
         times[thread] = contents(thread / "schedstat");
     }
     return times;
+}
+
+TEST(PoolsOfSpinners, a_loop_on_a_virtual_clock_is_woken_once_no_call_is_under_way) {
+    asyncio::testing::VirtualClock clock;
+    const auto loop = asyncio::new_event_loop({.clock = &clock});
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    loop->add_reader(ends[0], [&loop] { loop->stop(); });  // so it waits for that, or for a thread
+    ThreadPoolExecutor pool(1);
+    const Path own = "/proc/self/task/" + std::to_string(::gettid());
+    const auto task = loop->create_task([](ThreadPoolExecutor& threads, Path thread) -> Coro<void> {
+        co_await run_in_executor(threads, await_sleep, thread);
+    }(pool, own));
+    std::binary_semaphore woken(0);
+    std::thread other;
+    task.add_done_callback([&] {
+        other = std::thread([&] {
+            await_sleep(own);
+            loop->call_soon_threadsafe([&woken] { woken.release(); });
+            EXPECT_TRUE(woken.try_acquire_for(10s)) << "the loop sleeps on";
+            EXPECT_EQ(::write(ends[1], "", 1), 1);
+        });
+    });
+    loop->run_forever();
+    other.join();
+    loop->close();
+    ::close(ends[0]);
+    ::close(ends[1]);
 }
 
 // Nothing runs in them that the tests have not started.
