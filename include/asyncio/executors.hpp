@@ -41,9 +41,10 @@ public:
     /// the same order. Differs from CPython: there are no results yet.
     template <class F, std::ranges::input_range R>
     auto map(const F& function, R&& elements) {
-        std::vector<ThreadFuture<detail::thread_result_t<F, std::ranges::range_value_t<R>>>> calls;
+        using Element = std::ranges::range_value_t<R>;  // what is iterated may be a proxy of it
+        std::vector<ThreadFuture<detail::thread_result_t<F, Element>>> calls;
         for (auto&& element : elements) {
-            calls.push_back(submit(function, element));
+            calls.push_back(submit(function, Element(std::forward<decltype(element)>(element))));
         }
         return calls;
     }

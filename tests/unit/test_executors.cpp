@@ -56,6 +56,29 @@ TEST_F(Executors, S201_an_exception_comes_out_of_the_await) {
     EXPECT_THROW(loop->run_until_complete(future), std::out_of_range);
 }
 
+TEST(Executor, map_copies_elements_and_not_what_refers_to_them) {
+    class Later final : public asyncio::Executor {
+    public:
+        void run() {
+            for (asyncio::Job& job : std::exchange(jobs_, {})) {
+                std::move(job).run();
+            }
+        }
+        void shutdown(bool, bool) override {}
+
+    private:
+        void execute(asyncio::Job job) override { jobs_.push_back(std::move(job)); }
+        std::vector<asyncio::Job> jobs_;
+    } later;
+    std::vector bits{true, false, true};
+    const auto calls = later.map([](bool bit) { return bit ? 1 : 0; }, bits);
+    bits.flip();
+    later.run();
+    EXPECT_EQ(calls[0].result(), 1);
+    EXPECT_EQ(calls[1].result(), 0);
+    EXPECT_EQ(calls[2].result(), 1);
+}
+
 TEST_F(Executors, S201_an_executor_of_the_users_own_can_be_given) {
     class Inline final : public asyncio::Executor {
     public:
