@@ -93,7 +93,9 @@ std::exception_ptr read_exception(Reader& reader, const RemoteError& remote) {
 
 /// Lets exceptions of this very type keep it on their way out of another process: by a function
 /// `serialize`, else by a constructor that takes `what()`, else without any contents. Those of the
-/// standard library and of asyncio are registered.
+/// standard library and of asyncio that are made so are registered, and std::system_error,
+/// std::filesystem::filesystem_error, std::ios_base::failure and fs::FileError with the system's
+/// errors. What an exception is nested with, or has as its cause, is left behind.
 ///
 ///     const bool registered = asyncio::register_exception<NoSuchImage>();  // at namespace scope
 ///

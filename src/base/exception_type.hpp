@@ -16,6 +16,8 @@ ExceptionClass classify(const std::exception_ptr& exception) noexcept;
 // The dynamic type, demangled, without this library's namespace.
 std::string exception_type_name(const std::exception_ptr& exception);
 std::string demangle(const char* mangled);
+// The type's name in programs; empty if it is not one of C++.
+std::string mangled_type_name(const std::exception_ptr& exception);
 
 }  // namespace detail
 }  // namespace asyncio::inline v0

@@ -95,19 +95,20 @@ std::string demangle(const char* mangled) {
     return text;
 }
 
-std::string exception_type_name(const std::exception_ptr& exception) {
+std::string mangled_type_name(const std::exception_ptr& exception) {
     const std::type_info* type = exception.__cxa_exception_type();
-    if (type == nullptr) {
-        return "unknown";
-    }
+    const std::string_view name = type == nullptr ? "" : type->name();
     // What std::throw_with_nested throws is of a type around that of the exception.
     constexpr std::string_view nested = "St17_Nested_exceptionI";
-    const std::string_view name = type->name();
     if (name.starts_with(nested) && name.ends_with('E')) {
-        const std::string_view inner = name.substr(nested.size());
-        return demangle(std::string(inner.substr(0, inner.size() - 1)).c_str());
+        return std::string(name.substr(nested.size(), name.size() - nested.size() - 1));
     }
-    return demangle(type->name());
+    return std::string(name);
+}
+
+std::string exception_type_name(const std::exception_ptr& exception) {
+    const std::string name = mangled_type_name(exception);
+    return name.empty() ? "unknown" : demangle(name.c_str());
 }
 
 ExceptionClass classify(const std::exception_ptr& exception) noexcept {

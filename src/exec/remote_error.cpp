@@ -1,11 +1,18 @@
 // Exceptions that go from one process to another.
+#include <asyncio/fs.hpp>
 #include <asyncio/process_pool.hpp>
+#include <asyncio/workers.hpp>
 
 #include "base/exception_type.hpp"
 #include "base/function_name.hpp"
 #include "exec/process_worker.hpp"
 #include "exec/throw_trace.hpp"
 
+#include <any>
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <ios>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -30,62 +37,120 @@ namespace detail {
 
 namespace {
 
+// ---- errors that have a code
+
+// Whose codes mean the same in both processes.
+const std::error_category& known_category(std::size_t index) {
+    const std::array<const std::error_category*, 3> known = {
+        &std::generic_category(), &std::system_category(), &std::iostream_category()};
+    return *known.at(index);
+}
+constexpr std::size_t known_categories = 3;
+
+struct SystemErrorParts {
+    std::size_t category = 0;  // `known_categories` for another one
+    int value = 0;
+    std::string text{};
+    std::string path1{};
+    std::string path2{};
+};
+
+void remove_suffix(std::string& text, std::string_view suffix) {
+    if (text.ends_with(suffix)) {
+        text.resize(text.size() - suffix.size());
+    }
+}
+
+template <class E>
+SystemErrorParts parts_of(const E& error) {
+    // It has the code's text at its end, and the copy adds it again. That of a class derived from
+    // it may have more.
+    SystemErrorParts parts{.value = error.code().value(), .text = error.std::system_error::what()};
+    while (parts.category < known_categories &&
+           error.code().category() != known_category(parts.category)) {
+        ++parts.category;
+    }
+    remove_suffix(parts.text, error.code().message());
+    remove_suffix(parts.text, ": ");
+    if constexpr (std::is_same_v<E, std::filesystem::filesystem_error>) {
+        parts.path1 = error.path1().native();
+        parts.path2 = error.path2().native();
+    } else if constexpr (std::is_same_v<E, fs::FileError>) {
+        parts.path1 = error.path();
+        remove_suffix(parts.text, " '" + error.path() + "'");
+    }
+    return parts;
+}
+
+template <class E>
+E made_of(const SystemErrorParts& parts) {
+    const std::error_code code(parts.value, known_category(parts.category));
+    if constexpr (std::is_same_v<E, std::filesystem::filesystem_error>) {
+        return !parts.path2.empty()   ? E(parts.text, parts.path1, parts.path2, code)
+               : !parts.path1.empty() ? E(parts.text, parts.path1, code)
+                                      : E(parts.text, code);
+    } else if constexpr (std::is_same_v<E, fs::FileError>) {
+        return E(parts.value, parts.text, parts.path1);
+    } else if constexpr (std::is_same_v<E, std::system_error>) {
+        return parts.text.empty() ? E(code) : E(code, parts.text);
+    } else {
+        return E(parts.text, code);
+    }
+}
+
+template <class E>
 void write_system_error(const std::exception_ptr& error, Writer& writer) {
     try {
         std::rethrow_exception(error);
-    } catch (const std::system_error& e) {
-        // what() has the code's text at its end, and the copy adds it again.
-        std::string text = e.what();
-        const std::string end = e.code().message();
-        if (text.ends_with(end)) {
-            text.resize(text.size() - end.size());
-            if (text.ends_with(": ")) {
-                text.resize(text.size() - 2);
-            }
-        }
-        const bool is_system = e.code().category() == std::system_category();
-        const bool is_known = is_system || e.code().category() == std::generic_category();
-        writer(is_known, is_system, e.code().value(), text);
+    } catch (const E& e) {
+        writer(parts_of(e));
     }
 }
 
+template <class E>
 std::exception_ptr read_system_error(Reader& reader, const RemoteError& remote) {
-    bool is_known = false;
-    bool is_system = false;
-    int value = 0;
-    std::string text;
-    reader(is_known, is_system, value, text);
-    if (!is_known) {
-        return nullptr;
-    }
-    const std::error_code code(value, is_system ? std::system_category() : std::generic_category());
-    return with_cause(text.empty() ? std::system_error(code) : std::system_error(code, text),
-                      remote);
+    SystemErrorParts parts;
+    reader(parts);
+    return parts.category < known_categories ? with_cause(made_of<E>(parts), remote) : nullptr;
 }
+
+// ---- which are known
+
+using ByName = std::unordered_map<std::string, ExceptionCodec>;
 
 template <class... E>
-std::unordered_map<std::string, ExceptionCodec> codecs_of() {
-    return {{typeid(E).name(), ExceptionCodec{&write_exception<E>, &read_exception<E>}}...};
+void add_simple(ByName& codecs) {
+    ((codecs[typeid(E).name()] = {&write_exception<E>, &read_exception<E>}), ...);
+}
+template <class... E>
+void add_with_code(ByName& codecs) {
+    ((codecs[typeid(E).name()] = {&write_system_error<E>, &read_system_error<E>}), ...);
 }
 
 struct Codecs {
+    Codecs() {
+        add_simple<std::runtime_error, std::logic_error, std::invalid_argument, std::domain_error,
+                   std::length_error, std::out_of_range, std::range_error, std::overflow_error,
+                   std::underflow_error, std::exception, std::bad_exception, std::bad_alloc,
+                   std::bad_array_new_length, std::bad_cast, std::bad_any_cast, std::bad_typeid,
+                   std::bad_function_call, std::bad_weak_ptr, std::bad_optional_access,
+                   std::bad_variant_access>(by_name);
+        add_simple<Error, RuntimeError, ValueError, TypeError, InvalidStateError, TimeoutError,
+                   BrokenBarrierError, QueueEmpty, QueueFull, QueueShutDown,
+                   SendfileNotAvailableError, DeadlockError, DecodeError, BrokenThreadPool,
+                   BrokenProcessPool, BrokenWorker>(by_name);
+        add_with_code<std::system_error, std::ios_base::failure, std::filesystem::filesystem_error,
+                      fs::FileError>(by_name);
+        // What the streams of libstdc++ throw; nobody can name the type.
+        by_name["St13__ios_failure"] = by_name[typeid(std::ios_base::failure).name()];
+    }
+
     std::mutex mutex;
-    // By the mangled name, which is the same in both processes.
-    std::unordered_map<std::string, ExceptionCodec> by_name =
-        codecs_of<std::runtime_error, std::logic_error, std::invalid_argument, std::domain_error,
-                  std::length_error, std::out_of_range, std::range_error, std::overflow_error,
-                  std::underflow_error, std::bad_alloc, std::bad_cast, std::bad_optional_access,
-                  std::bad_variant_access, Error, RuntimeError, ValueError, TypeError,
-                  InvalidStateError, TimeoutError, QueueEmpty, QueueFull, QueueShutDown,
-                  DecodeError, BrokenProcessPool>();
+    ByName by_name;  // the mangled one, which is the same in both processes
 };
 
 Codecs& codecs() {
-    static auto* const owned = [] {
-        auto* const made = new Codecs;  // exceptions come until the very end
-        made->by_name[typeid(std::system_error).name()] = {&write_system_error, &read_system_error};
-        return made;
-    }();
+    static auto* const owned = new Codecs;  // exceptions come until the very end
     return *owned;
 }
 
@@ -95,16 +160,12 @@ const ExceptionCodec* find_codec(const std::string& name) {
     return found != codecs().by_name.end() ? &found->second : nullptr;
 }
 
-std::string mangled_type(const std::exception_ptr& error) {
-    const std::type_info* const type = error.__cxa_exception_type();
-    return type != nullptr ? type->name() : "";
-}
-
 std::string text_of(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
     } catch (const std::exception& e) {
-        return e.what();
+        const char* const text = e.what();
+        return text != nullptr ? text : "";
     } catch (...) {
         return "";
     }
@@ -129,7 +190,7 @@ std::string thrown_by(const RemoteFunction& function) {
 }
 
 void write_error(Writer& writer, const std::exception_ptr& error, const std::string& where) {
-    const std::string name = mangled_type(error);
+    const std::string name = mangled_type_name(error);
     // Demangled here: a short name can stand for gigabytes, and the other side trusts nothing.
     const std::string demangled = demangle(name.c_str());
     const std::string text = text_of(error);

@@ -12,6 +12,9 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
 #include <map>
 
 namespace {
@@ -78,6 +81,33 @@ int fail_as(int kind) {
         throw Unknown("what is this");
     default:
         throw 7;
+    }
+}
+void fail_by_the_library(int kind) {
+    struct Silent : std::exception {
+        const char* what() const noexcept override { return nullptr; }
+    };
+    switch (kind) {
+    case 0:
+        std::filesystem::rename("/nothing/here", "/nothing/there");
+        break;
+    case 1:
+        asyncio::run(asyncio::fs::read_file("/nothing/here"));
+        break;
+    case 2:
+        std::function<void()>()();
+        break;
+    case 3:
+        try {
+            throw std::runtime_error("a reason");
+        } catch (...) {
+            std::throw_with_nested(asyncio::ValueError("a result"));
+        }
+    case 4:
+        std::ifstream("/nothing/here").exceptions(std::ios::failbit);
+        break;
+    default:
+        throw Silent();
     }
 }
 void wait_for_ever() {
@@ -168,6 +198,24 @@ ASYNC_TEST(ProcessPools, exceptions_keep_their_type_if_it_is_known) {
     EXPECT_NE(secret.find("Unsendable: a secret (thrown by fail_secretly"), std::string::npos)
         << secret;
     EXPECT_EQ(co_await run_in_executor(pool, function<&add>, 1, 2), 3);
+}
+
+// What it tells here must be what it tells there.
+TEST(ProcessPoolCalls, keep_the_type_and_the_text_of_errors_of_the_libraries) {
+    ProcessPoolExecutor pool(1);
+    for (const int kind : {0, 1, 2, 3}) {
+        std::string here;
+        try {
+            fail_by_the_library(kind);
+        } catch (...) {
+            here = asyncio::describe_exception(std::current_exception());
+        }
+        const auto call = pool.submit(function<&fail_by_the_library>, kind);
+        EXPECT_EQ(asyncio::describe_exception(call.exception()), here);
+    }
+    // The library throws what is derived from that, and has no other name.
+    EXPECT_THROW(pool.submit(function<&fail_by_the_library>, 4).result(), std::ios_base::failure);
+    EXPECT_THROW(pool.submit(function<&fail_by_the_library>, 5).result(), asyncio::RemoteError);
 }
 
 ASYNC_TEST(ProcessPools, an_error_tells_which_function_has_thrown_it_and_who_called_that) {
