@@ -16,7 +16,7 @@ namespace detail {
 SharedBuffer::SharedBuffer()
     : fd_(check(::memfd_create("asyncio-message", MFD_CLOEXEC | MFD_ALLOW_SEALING),
                 "memfd_create")) {
-    check(::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK), "sealing shared memory");
+    check(::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL), "sealing shared memory");
     reserve(initial_size);
     // A fork of the program would keep the memory for as long as it lives.
     ::madvise(data_, capacity_, MADV_DONTFORK);

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <typeinfo>
+#include <unordered_map>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -38,6 +39,20 @@ _Unwind_Reason_Code note_frame(_Unwind_Context* context, void*) {
 }
 
 #endif
+
+// Looking a name up reads a file, and the same calls fail again and again.
+const std::string& known_symbol(const char* address) {
+    constexpr std::size_t names_max = 1024;
+    thread_local std::unordered_map<const char*, std::string> names;
+    if (names.size() == names_max) {
+        names.clear();
+    }
+    const auto [place, is_new] = names.try_emplace(address);
+    if (is_new) {
+        place->second = symbol_at(address);
+    }
+    return place->second;
+}
 
 bool throws(const std::string& symbol) {
     // Sanitizers put words of theirs in front.
@@ -77,7 +92,7 @@ std::vector<std::string> throw_trace(const void* outermost) {
         if (_Unwind_FindEnclosingFunction(const_cast<char*>(address)) == outermost) {
             break;
         }
-        symbols.push_back(symbol_at(address));
+        symbols.push_back(known_symbol(address));
         if (throws(symbols.back())) {
             symbols.clear();
         }

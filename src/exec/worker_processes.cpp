@@ -187,6 +187,11 @@ public:
             take(next_signal());
             reap();
         }
+        // One that has come since would end the program by its default action.
+        constexpr timespec now{};
+        for (int late = 0; (late = ::sigtimedwait(&taken_, nullptr, &now)) > 0;) {
+            take(late);
+        }
         ends_.finish();
     }
 

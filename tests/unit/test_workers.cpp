@@ -1,7 +1,6 @@
 // run_workers, what holds for threads and for processes, and for threads alone.
-#include "workers_fixture.hpp"
-
 #include "exec/workers.hpp"
+#include "workers_fixture.hpp"
 
 #include <pthread.h>
 #include <sys/socket.h>
