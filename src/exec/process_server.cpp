@@ -236,10 +236,24 @@ private:
     std::unordered_map<pid_t, Worker> workers_;
 };
 
-// A program may have closed its standard descriptors, and then their numbers are given to others.
+// A program may have closed its standard descriptors, and then their numbers are given to others:
+// what a function prints would go to them.
 void leave_standard_numbers(UniqueFd& fd) noexcept {
     if (fd.get() >= 0 && fd.get() <= STDERR_FILENO) {
         fd = UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+    }
+}
+
+// Standard input is empty. What `exec` would close is no standard file, though it has such a
+// number.
+void fill_standard_numbers() noexcept {
+    UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    leave_standard_numbers(nothing);
+    for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        const int flags = ::fcntl(number, F_GETFD);
+        if (number == STDIN_FILENO || flags < 0 || (flags & FD_CLOEXEC) != 0) {
+            ::dup2(nothing.get(), number);
+        }
     }
 }
 
@@ -257,8 +271,7 @@ void leave_standard_numbers(UniqueFd& fd) noexcept {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     leave_standard_numbers(control);
     leave_standard_numbers(program);
-    const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    ::dup2(nothing.get(), STDIN_FILENO);
+    fill_standard_numbers();
     close_descriptors_but({control.get(), program.get()});
     try {
         Server(std::move(control), std::move(program)).run();
