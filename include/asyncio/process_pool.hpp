@@ -94,8 +94,9 @@ public:
 
     // A number that no other calls have.
     std::size_t new_batch() noexcept;
-    // Raises: RuntimeError after `shutdown`, BrokenProcessPool.
-    void add(RemoteCall& call);
+    // Calls of one chunk go in one message. Raises: RuntimeError after `shutdown`,
+    // BrokenProcessPool, and then none of them is there.
+    void add(std::span<RemoteCall* const> calls);
     // Somebody must take what the processes send back: a loop, or a thread of the pool's own.
     void watch(EventLoop& loop);
     void watch_by_thread();
@@ -105,11 +106,30 @@ public:
     const std::shared_ptr<ProcessPool>& shared() const noexcept { return pool_; }
 
     template <auto f, class... Args>
-    ThreadFuture<typename Function<f>::Result> start(RemoteCall::Group group, Args&&... args) {
-        auto* const call = new RemoteCallOf<f>(*pool_, group, std::forward<Args>(args)...);
+    ThreadFuture<typename Function<f>::Result> start(Args&&... args) {
+        auto* const call =
+            new RemoteCallOf<f>(*pool_, RemoteCall::Group(), std::forward<Args>(args)...);
         auto future = ThreadFutureAccess::make<typename Function<f>::Result>(call);
-        add(*call);
+        RemoteCall* const alone[] = {call};
+        add(alone);
         return future;
+    }
+    template <auto f, class R>
+    auto map(R&& elements, std::size_t chunksize) {
+        const RemoteCall::Group group{new_batch(), chunksize};
+        std::vector<ThreadFuture<typename Function<f>::Result>> futures;
+        std::vector<RemoteCall*> chunk;
+        for (auto&& element : elements) {
+            auto* const call = new RemoteCallOf<f>(*pool_, group, element);
+            futures.push_back(ThreadFutureAccess::make<typename Function<f>::Result>(call));
+            chunk.push_back(call);
+            if (chunk.size() == chunksize) {
+                add(chunk);
+                chunk.clear();
+            }
+        }
+        add(chunk);
+        return futures;
     }
 
 private:
@@ -182,7 +202,7 @@ public:
     template <auto f, class... Args>
     ThreadFuture<typename Function<f>::Result> submit(Function<f>, Args&&... args) {
         calls_.watch_by_thread();
-        return calls_.start<f>({}, std::forward<Args>(args)...);
+        return calls_.start<f>(std::forward<Args>(args)...);
     }
 
     /// Has the function called for each element, `chunksize` of them by one message; returns the
@@ -192,12 +212,7 @@ public:
                                                                 std::size_t chunksize = 1) {
         check_chunk(chunksize);
         calls_.watch_by_thread();
-        const std::size_t batch = calls_.new_batch();
-        std::vector<ThreadFuture<typename Function<f>::Result>> futures;
-        for (auto&& element : elements) {
-            futures.push_back(calls_.start<f>({batch, chunksize}, element));
-        }
-        return futures;
+        return calls_.map<f>(std::forward<R>(elements), chunksize);
     }
 
     /// Takes no calls any more. `wait`: returns when those it has are done and its processes have
@@ -259,7 +274,7 @@ auto run_in_executor(ProcessPoolExecutor& pool, Function<f> function, Args&&... 
     using T = typename Function<f>::Result;
     EventLoop& loop = get_running_loop();
     pool.calls_.watch(loop);
-    ThreadFuture<T> call = pool.calls_.template start<f>({}, std::forward<Args>(args)...);
+    ThreadFuture<T> call = pool.calls_.template start<f>(std::forward<Args>(args)...);
     if (!function.is_killable()) {
         return wrap_future(std::move(call));
     }

@@ -51,7 +51,7 @@ struct ArchiveCheck {
 ///   containers, the standard's and those like them, of what can be sent; not those whose
 ///   comparison or hash function has a state. A container comes back with its default allocator;
 /// - plain structs of up to 16 members of these, without base classes, C arrays, bit-fields,
-///   references and constants;
+///   anonymous unions, references and constants;
 /// - default-constructible classes for which argument-dependent look-up finds, as a friend perhaps,
 ///
 ///       template <class Archive>

@@ -160,7 +160,8 @@ struct ThreadFutureAccess;
 /// Dropping every handle neither cancels the call nor reports its error.
 ///
 /// Thread safety: any thread may use any handle; `const` functions of one handle do not disturb
-/// each other. Source: concurrent.futures.Future.
+/// each other. But a `result()` that moves the result out must be the last use of all handles.
+/// Source: concurrent.futures.Future.
 template <class T>
 class ThreadFuture {
 public:

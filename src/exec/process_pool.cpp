@@ -178,7 +178,10 @@ void ProcessPool::check_open() const {
     }
 }
 
-void ProcessPool::add(RemoteCall& call) {
+void ProcessPool::add(std::span<RemoteCall* const> calls) {
+    if (calls.empty()) {
+        return;
+    }
     Lock lock(mutex_);
     check_open();
     if (idle_.empty() && may_spawn()) {
@@ -187,10 +190,12 @@ void ProcessPool::add(RemoteCall& call) {
             throw BrokenProcessPool("no process can be started: " + reason);
         }
     }
-    call.state().set_queue(std::shared_ptr<JobQueue>(shared_from_this(), &call));
-    call.state().retain();  // the queue's reference
-    call.set_queued(true);
-    queue_.push_back(call);
+    for (RemoteCall* const call : calls) {
+        call->state().set_queue(std::shared_ptr<JobQueue>(shared_from_this(), call));
+        call->state().retain();  // the queue's reference
+        call->set_queued(true);
+        queue_.push_back(*call);
+    }
     advance(lock);
 }
 
@@ -728,7 +733,7 @@ ProcessPool& own(ProcessPool& pool) {
 }  // namespace
 
 std::size_t ProcessCalls::new_batch() noexcept { return pool_->new_batch(); }
-void ProcessCalls::add(RemoteCall& call) { own(*pool_).add(call); }
+void ProcessCalls::add(std::span<RemoteCall* const> calls) { own(*pool_).add(calls); }
 void ProcessCalls::watch(EventLoop& loop) { own(*pool_).watch(loop); }
 void ProcessCalls::watch_by_thread() { own(*pool_).watch_by_thread(); }
 void ProcessCalls::kill(ProcessPool& pool, ThreadFutureState& call) noexcept {

@@ -37,7 +37,7 @@ public:
     ~ProcessPool();
 
     std::size_t new_batch() noexcept;
-    void add(RemoteCall& call);
+    void add(std::span<RemoteCall* const> calls);
     void withdraw(RemoteCall& call) noexcept;
     // Ends the process that runs the call, if one does.
     void kill(const RemoteCall& call) noexcept;

@@ -277,8 +277,9 @@ TEST(ProcessPoolCalls, of_a_function_from_a_library_that_was_loaded_later_say_so
         asyncio::detail::remote_function<&end_by>);
     auto* const call = new MissingCall(*function, *pool);
     const auto future = asyncio::detail::ThreadFutureAccess::make<void>(call);
+    asyncio::detail::RemoteCall* const calls[] = {call};
     pool->watch_by_thread();
-    pool->add(*call);
+    pool->add(calls);
     EXPECT_TRUE(outcome_of(future).starts_with("RuntimeError: the function is in a library"))
         << outcome_of(future);
     pool->shut_down(false);

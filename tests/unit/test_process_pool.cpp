@@ -298,6 +298,29 @@ TEST(ProcessPoolCalls, that_are_killable_end_with_their_time_out_and_the_pool_go
     });
 }
 
+std::vector<std::string> standard_files() {
+    std::vector<std::string> names;
+    for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        names.push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(number)));
+    }
+    return names;
+}
+
+TEST(ProcessPoolCalls, print_to_nowhere_if_the_program_has_closed_its_standard_files) {
+    const pid_t program = ::fork();
+    if (program == 0) {
+        ::close_range(STDIN_FILENO, STDERR_FILENO, 0);
+        ProcessPoolExecutor pool(1);
+        const bool same = pool.submit(function<&standard_files>).result() ==
+                          std::vector<std::string>(3, "/dev/null");
+        pool.shutdown();
+        ::_exit(same ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(program, &status, 0), program);
+    EXPECT_EQ(status, 0);
+}
+
 TEST(ProcessPoolCalls, need_no_loop) {
     ProcessPoolExecutor pool(2);
     EXPECT_EQ(pool.submit(function<&add>, 1, 2).result(), 3);
@@ -309,6 +332,13 @@ TEST(ProcessPoolCalls, need_no_loop) {
     EXPECT_EQ(all, "aabbccddee");
     pool.shutdown();
     EXPECT_THROW(pool.submit(function<&add>, 1, 2), asyncio::RuntimeError);
+}
+
+TEST(ProcessPoolCalls, of_a_chunk_go_together) {
+    ProcessPoolExecutor pool(1);
+    for (const auto& future : pool.map(function<&twice>, std::vector<std::string>(4, "a"), 4)) {
+        EXPECT_FALSE(future.cancel());
+    }
 }
 
 TEST(ProcessPoolCalls, of_a_chunk_fail_one_by_one) {
