@@ -6,30 +6,20 @@
 
 #include "base/processors.hpp"
 #include "exec/process_copy.hpp"
-#include "io/pipe.hpp"
 #include "io/system_call.hpp"
 #include "io/thread.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 
 namespace asyncio::inline v0 {
-
 namespace detail {
 
 namespace {
-
-// What epoll tells, beside the numbers of workers, which begin at 1.
-constexpr std::uint32_t server_key = 0;
-constexpr std::uint32_t end_key = ~0U;
 
 std::size_t checked_workers(const ProcessPoolOptions& options) {
     if (options.max_workers == std::size_t{0}) {
@@ -42,19 +32,6 @@ std::size_t checked_workers(const ProcessPoolOptions& options) {
 }
 
 std::string process_name(int pid) { return "process " + std::to_string(pid) + " of a pool"; }
-
-void add_to_epoll(const UniqueFd& epoll, int fd, std::uint32_t key) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u32 = key;
-    check(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
-}
-
-void remove_from_epoll(const UniqueFd& epoll, const UniqueFd& fd) noexcept {
-    ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
-}
-
-void set_nonblocking(const UniqueFd& fd) { check(::fcntl(fd.get(), F_SETFL, O_NONBLOCK), "fcntl"); }
 
 std::exception_ptr broken_pool(const std::string& text) {
     return std::make_exception_ptr(BrokenProcessPool(text));
@@ -100,12 +77,11 @@ struct ProcessPool::LoopWatch final : CompositeNode {
 
 ProcessPool::ProcessPool(ProcessPoolOptions options)
     : options_(std::move(options)), workers_max_(checked_workers(options_)),
-      epoll_(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       connection_(connect_to_server()),
       end_(check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
     idle_.reserve(workers_max_);
-    add_to_epoll(epoll_, connection_.get(), server_key);
-    add_to_epoll(epoll_, end_.get(), end_key);
+    epoll_.add(connection_, server_key);
+    epoll_.add(end_, end_key);
 }
 
 ProcessPool::~ProcessPool() = default;
@@ -138,8 +114,8 @@ void ProcessPool::watch_by_thread() {
 
 void ProcessPool::wait_ended() noexcept {
     while (!has_ended()) {
-        epoll_event event{};
-        uninterrupted([&] { return ::epoll_wait(epoll_.get(), &event, 1, -1); });
+        epoll_event event[1];
+        epoll_.wait(event);
         drain();
     }
     Lock lock(mutex_);
@@ -154,8 +130,8 @@ bool ProcessPool::has_ended() {
 void ProcessPool::note_end() noexcept {
     if (!ended_ && shut_down_ && queue_.empty() && workers_.empty()) {
         ended_ = true;
-        // A fork of the program may have copies: closing alone would do neither.
-        remove_from_epoll(epoll_, connection_);
+        // A fork of the program may have copies.
+        epoll_.remove(connection_);
         ::shutdown(connection_.get(), SHUT_RDWR);
         connection_ = UniqueFd();
         ::eventfd_write(end_.get(), 1);
@@ -467,86 +443,7 @@ std::string ProcessPool::describe_end(const Worker& worker) const {
                                 : " " + describe_status(worker.exit->status));
 }
 
-// ---- workers
-
-bool ProcessPool::may_spawn() const noexcept { return workers_.size() < workers_max_ && !starved_; }
-
-std::string ProcessPool::spawn_worker() noexcept {
-    try {
-        const auto worker = std::make_shared<Worker>(++spawned_);
-        PipeEnds bell = make_pipe();
-        PipeEnds answers = make_pipe();
-        set_nonblocking(bell.writer);
-        set_nonblocking(answers.reader);
-        worker->pipes = {std::move(bell.writer), std::move(bell.reader), std::move(answers.reader)};
-        const int fds[] = {worker->pipes.bell_end.get(), answers.writer.get(), worker->inbox.fd(),
-                           worker->outbox.fd()};
-        if (options_.initializer) {
-            worker->busy = worker->initialising = true;
-            ring(*worker, write_initializer(*worker));
-        }
-        add_to_epoll(epoll_, worker->pipes.answers.get(), worker->id);
-        const auto place = workers_.emplace(worker->id, worker).first;
-        // The last thing that can fail: a process that was asked for comes, and has to be known.
-        const ServerRequest request{.kind = ServerRequest::Kind::spawn, .worker = worker->id};
-        if (!send_request(connection_.get(), request, fds, std::size(fds))) {
-            const int error = errno;
-            hang_up(*worker);
-            workers_.erase(place);
-            return std::generic_category().message(error);
-        }
-        if (!worker->busy) {
-            idle_.push_back(worker);
-        }
-        return {};
-    } catch (...) {
-        return describe_exception(std::current_exception());
-    }
-}
-
-std::size_t ProcessPool::write_initializer(Worker& worker) {
-    SharedWriter writer(worker.inbox);
-    const CallsHeader calls{&options_.initializer.function(), 1};
-    writer.write(&calls, sizeof calls);
-    writer.align(alignof(ArgumentsHeader));
-    ArgumentsHeader header{};
-    const std::size_t start = writer.size();
-    writer.write(&header, sizeof header);
-    options_.initializer.write_arguments(writer);
-    header.size = writer.size() - start - sizeof header;
-    std::memcpy(worker.inbox.data() + start, &header, sizeof header);
-    return writer.size();
-}
-
-// Tells the process that a message is there.
-void ProcessPool::ring(const Worker& worker, std::size_t size) noexcept {
-    const Doorbell bell{size};
-    if (::write(worker.pipes.bell.get(), &bell, sizeof bell) < 0) {
-        signal_worker(worker, SIGKILL);  // the kernel has no memory
-    }
-}
-
-void ProcessPool::hang_up(Worker& worker) noexcept {
-    if (worker.pipes.bell.get() < 0) {
-        return;
-    }
-    remove_from_epoll(epoll_, worker.pipes.answers);
-    ring(worker, last_bell.size);
-    worker.pipes = Pipes();
-}
-
-// Its process ends when it notices, which is at once if it is idle.
-void ProcessPool::retire(Worker& worker) noexcept {
-    worker.retired = true;
-    hang_up(worker);
-}
-
-void ProcessPool::retire_idle() noexcept {
-    for (const WorkerPtr& worker : idle_) {
-        retire(*worker);
-    }
-    idle_.clear();
-}
+// ---- shutting down
 
 void ProcessPool::break_down(const std::string& reason, int signal, Calls& ended) noexcept {
     if (!broken_.empty()) {
@@ -566,27 +463,6 @@ void ProcessPool::break_down(const std::string& reason, int signal, Calls& ended
     signal_all(signal);
 }
 
-void ProcessPool::signal_all(int number) noexcept {
-    for (const auto& [id, worker] : workers_) {
-        signal_worker(*worker, number);
-    }
-}
-
-void ProcessPool::signal_worker(const Worker& worker, int number) noexcept {
-    send_request(connection_.get(),
-                 {.kind = ServerRequest::Kind::signal, .worker = worker.id, .signal = number});
-}
-
-void ProcessPool::kill(const RemoteCall& call) noexcept {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [id, worker] : workers_) {
-        if (worker->current == &call) {
-            worker->killed = true;
-            signal_worker(*worker, SIGKILL);
-        }
-    }
-}
-
 void ProcessPool::end_workers(int signal) noexcept {
     Lock lock(mutex_);
     shut_down_ = true;
@@ -599,103 +475,6 @@ void ProcessPool::end_workers(int signal) noexcept {
     note_end();
     finish(lock, ended);
 }
-
-std::vector<int> ProcessPool::processes() {
-    const std::lock_guard lock(mutex_);
-    std::vector<int> numbers;
-    for (const auto& [id, worker] : workers_) {
-        if (worker->pid != 0) {
-            numbers.push_back(worker->pid);
-        }
-    }
-    return numbers;
-}
-
-// ---- what comes
-
-void ProcessPool::note_news(Worker& worker) noexcept {
-    if (worker.reply || worker.exit) {
-        news_.push_back(worker.id);
-    }
-}
-
-void ProcessPool::drain() noexcept {
-    constexpr int events_max = 64;
-    epoll_event events[events_max];
-    Lock lock(mutex_);
-    const int count = ::epoll_wait(epoll_.get(), events, events_max, 0);
-    for (int i = 0; i < count; ++i) {
-        const std::uint32_t key = events[i].data.u32;
-        if (key == server_key) {
-            receive_events();
-        } else if (key != end_key) {
-            receive_bell(key);
-        }
-    }
-    advance(lock);
-}
-
-void ProcessPool::receive_bell(std::uint32_t id) noexcept {
-    const auto found = workers_.find(id);
-    if (found == workers_.end() || found->second->pipes.answers.get() < 0) {
-        return;
-    }
-    Worker& worker = *found->second;
-    Doorbell bell{};
-    const ssize_t size = uninterrupted([&] {
-        // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): it does not wait
-        return ::read(worker.pipes.answers.get(), &bell, sizeof bell);
-    });
-    if (size == sizeof bell && worker.busy && !worker.reply) {
-        worker.reply = bell.size;
-        note_news(worker);
-    } else if (size >= 0 || !would_block(errno)) {
-        // If it has ended, the server will tell how. Else it does what it should not.
-        remove_from_epoll(epoll_, worker.pipes.answers);
-        signal_worker(worker, SIGKILL);
-    }
-}
-
-void ProcessPool::receive_events() noexcept {
-    while (true) {
-        ServerEvent event;
-        const ssize_t size = uninterrupted(
-            [&] { return ::recv(connection_.get(), &event, sizeof event, MSG_DONTWAIT); });
-        if (size != sizeof event) {
-            if (size == 0 || (size < 0 && !would_block(errno))) {
-                lose_server();
-            }
-            return;
-        }
-        const auto found = workers_.find(event.worker);
-        if (found == workers_.end()) {
-            continue;
-        }
-        Worker& worker = *found->second;
-        if (event.kind == ServerEvent::Kind::started) {
-            worker.pid = event.pid;
-            continue;
-        }
-        receive_bell(event.worker);  // its last words
-        worker.exit = event;
-        note_news(worker);
-    }
-}
-
-// Its processes have been ended with it.
-void ProcessPool::lose_server() noexcept {
-    remove_from_epoll(epoll_, connection_);
-    for (const auto& [id, worker] : workers_) {
-        if (!worker->exit) {
-            receive_bell(id);  // its last words
-            worker->exit = {ServerEvent::Kind::exited, id, worker->pid, SIGKILL};
-            note_news(*worker);
-        }
-    }
-    lost_server_ = true;
-}
-
-// ---- shutting down
 
 void ProcessPool::shut_down(bool cancel_calls) noexcept {
     Lock lock(mutex_);
@@ -716,68 +495,5 @@ bool ProcessPool::is_shut_down() {
     return shut_down_;
 }
 
-// ---- the templates' door
-
-void RemoteCall::withdraw(ThreadFutureState&) noexcept { pool_->withdraw(*this); }
-
-namespace {
-
-// What a fork of the program did to a pool, would happen to the program's.
-ProcessPool& own(ProcessPool& pool) {
-    if (pool.is_forked()) {
-        throw RuntimeError("the pool belongs to the process that made it, not to a fork of that");
-    }
-    return pool;
-}
-
-}  // namespace
-
-std::size_t ProcessCalls::new_batch() noexcept { return pool_->new_batch(); }
-void ProcessCalls::add(std::span<RemoteCall* const> calls) { own(*pool_).add(calls); }
-void ProcessCalls::watch(EventLoop& loop) { own(*pool_).watch(loop); }
-void ProcessCalls::watch_by_thread() { own(*pool_).watch_by_thread(); }
-void ProcessCalls::kill(ProcessPool& pool, ThreadFutureState& call) noexcept {
-    pool.kill(dynamic_cast<RemoteCall&>(call));
-}
-
 }  // namespace detail
-
-// ---- the public door
-
-ProcessPoolExecutor::ProcessPoolExecutor(ProcessPoolOptions options)
-    : calls_(std::make_shared<detail::ProcessPool>(std::move(options))) {}
-
-ProcessPoolExecutor::~ProcessPoolExecutor() {
-    if (!calls_.pool().is_forked() && !calls_.pool().is_shut_down()) {
-        shutdown();
-    }
-}
-
-void ProcessPoolExecutor::shutdown(bool wait, bool cancel_futures) {
-    detail::own(calls_.pool()).shut_down(cancel_futures);
-    if (wait) {
-        calls_.pool().wait_ended();
-    } else {
-        calls_.watch_by_thread();  // somebody must see the calls end
-    }
-}
-
-void ProcessPoolExecutor::terminate_workers() {
-    detail::own(calls_.pool()).end_workers(SIGTERM);
-    calls_.watch_by_thread();  // as in shutdown
-}
-
-void ProcessPoolExecutor::kill_workers() {
-    detail::own(calls_.pool()).end_workers(SIGKILL);
-    calls_.watch_by_thread();
-}
-
-std::vector<int> ProcessPoolExecutor::processes() const { return calls_.pool().processes(); }
-
-void ProcessPoolExecutor::check_chunk(std::size_t chunksize) {
-    if (chunksize == 0) {
-        throw ValueError("chunksize must be greater than 0");
-    }
-}
-
 }  // namespace asyncio::inline v0

@@ -3,6 +3,7 @@
 
 #include <asyncio/process_pool.hpp>
 
+#include "exec/epoll_set.hpp"
 #include "exec/process_server.hpp"
 #include "exec/process_worker.hpp"
 #include "exec/shared_buffer.hpp"
@@ -47,7 +48,7 @@ public:
     // A thread of the pool's will.
     void watch_by_thread();
     // Readable when there is something to drain, and for ever once the pool has ended.
-    int fd() const noexcept { return epoll_.get(); }
+    int fd() const noexcept { return epoll_.fd(); }
     void drain() noexcept;
 
     // Whether this process is a fork of that which made the pool.
@@ -94,6 +95,10 @@ private:
 
     struct LoopWatch;
 
+    // What the epoll set tells, beside the numbers of workers, which begin at 1.
+    static constexpr std::uint32_t server_key = 0;
+    static constexpr std::uint32_t end_key = ~0U;
+
     // The lock is held by these, and released while calls are written and read.
     void advance(Lock& lock) noexcept;
     WorkerPtr worker_with_news() noexcept;
@@ -133,7 +138,7 @@ private:
 
     std::mutex mutex_;
     // Guarded by mutex_.
-    UniqueFd epoll_;
+    EpollSet epoll_;
     UniqueFd connection_;
     UniqueFd end_;  // an event descriptor, set once the pool has ended
     Calls queue_;

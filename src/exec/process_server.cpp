@@ -249,6 +249,9 @@ void leave_standard_numbers(UniqueFd& fd) noexcept {
 void fill_standard_numbers() noexcept {
     UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
     leave_standard_numbers(nothing);
+    if (nothing.get() < 0) {
+        return;  // the program's root folder has no such file
+    }
     for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         const int flags = ::fcntl(number, F_GETFD);
         if (number == STDIN_FILENO || flags < 0 || (flags & FD_CLOEXEC) != 0) {
