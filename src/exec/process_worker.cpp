@@ -6,6 +6,7 @@
 #include "exec/throw_trace.hpp"
 #include "io/close_descriptors.hpp"
 #include "io/system_call.hpp"
+#include "io/time_slice.hpp"
 
 #include <link.h>
 #include <signal.h>
@@ -140,6 +141,7 @@ Reply read_reply(Reader& message) {
 
 void run_worker(pid_t server, UniqueFd bell, UniqueFd answers, Mailboxes memory) noexcept {
     become_copy(server, "asyncio-worker");
+    take_long_time_slices();
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -6,6 +6,7 @@
 #include "outcome.hpp"
 #include "process_census.hpp"
 
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -319,6 +320,27 @@ TEST(ProcessPoolCalls, print_to_nowhere_if_the_program_has_closed_its_standard_f
     int status = 0;
     EXPECT_EQ(::waitpid(program, &status, 0), program);
     EXPECT_EQ(status, 0);
+}
+
+// How long the kernel lets this thread run at a time; 0 if it does not tell.
+std::uint64_t time_slice() {
+    struct {
+        std::uint32_t size, policy;
+        std::uint64_t flags;
+        std::int32_t nice;
+        std::uint32_t priority;
+        std::uint64_t runtime, deadline, period;
+    } attributes{};
+    ::syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0U);
+    return attributes.runtime;
+}
+
+TEST(ProcessPoolCalls, let_a_loop_that_wakes_go_first) {
+    if (time_slice() == 0) {
+        GTEST_SKIP() << "this kernel gives all threads the same slices";
+    }
+    ProcessPoolExecutor pool(1);
+    EXPECT_GT(pool.submit(function<&time_slice>).result(), time_slice());
 }
 
 TEST(ProcessPoolCalls, need_no_loop) {
