@@ -8,20 +8,14 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include <cstdio>
 #include <cstring>
 #include <functional>
-#include <map>
-#include <string>
 #include <thread>
 
 namespace {
 
-using bench::Arguments;
 using bench::map_size;
 using bench::Megabyte;
-using bench::report;
-using bench::Stopwatch;
 using floor_runtime::Pipe;
 using floor_runtime::ThreadsafeQueue;
 using floor_runtime::Turn;
@@ -147,7 +141,7 @@ void echo_by_process(long operations) {
     munmap(shared, 2 * size);
 }
 
-const std::map<std::string, void (*)(long)> rows = {
+const bench::Rows<void (*)(long)> rows = {
     {"threadsafe_ns", threadsafe},
     {"thread_call_us", [](long times) { call_in_thread<Waiting::spins>(0, times); }},
     {"thread_call_one_core_us", [](long times) { call_in_thread<Waiting::sleeps>(0, times); }},
@@ -159,20 +153,9 @@ const std::map<std::string, void (*)(long)> rows = {
     {"process_mib_us", echo_by_process},
 };
 
-int measure(const Arguments& arguments) {
-    const auto& [row, operations, seconds] = arguments;
-    for (const auto& [unit, scale] : {std::pair{"_ns", 1.0}, std::pair{"_us", 1e-3}}) {
-        if (const auto found = rows.find(row + unit); found != rows.end()) {
-            const Stopwatch watch;
-            found->second(operations);
-            report(found->first.c_str(), watch.ns_per(operations) * scale);
-            return 0;
-        }
-    }
-    std::fprintf(stderr, "no row '%s' here\n", row.c_str());
-    return 2;
-}
-
 }  // namespace
 
-int main(int count, char** values) { return measure(Arguments(count, values)); }
+int main(int count, char** values) {
+    return bench::measure(rows, bench::Arguments(count, values),
+                          [](auto work, long operations) { work(operations); });
+}

@@ -5,10 +5,7 @@
 #include "executors/work.hpp"
 
 #include <algorithm>
-#include <cstdio>
-#include <map>
 #include <numeric>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -163,7 +160,7 @@ void compute(long rounds) {
     report("primes_processes_ms", with_processes);
 }
 
-const std::map<std::string, Coro<void> (*)(long)> rows = {
+const bench::Rows<Coro<void> (*)(long)> rows = {
     {"threadsafe_ns", threadsafe},
     {"thread_call_us", call_thread},
     {"thread_call_one_core_us", call_thread},
@@ -175,24 +172,14 @@ const std::map<std::string, Coro<void> (*)(long)> rows = {
     {"process_map_us", map_in_process},
 };
 
-int measure(const Arguments& arguments) {
-    const auto& [row, operations, seconds] = arguments;
-    if (row == "primes") {
-        compute(operations);
-        return 0;
-    }
-    for (const auto& [unit, scale] : {std::pair{"_ns", 1.0}, std::pair{"_us", 1e-3}}) {
-        if (const auto found = rows.find(row + unit); found != rows.end()) {
-            const Stopwatch watch;
-            asyncio::run(found->second, operations);
-            report(found->first.c_str(), watch.ns_per(operations) * scale);
-            return 0;
-        }
-    }
-    std::fprintf(stderr, "no row '%s' here\n", row.c_str());
-    return 2;
-}
-
 }  // namespace
 
-int main(int count, char** values) { return measure(Arguments(count, values)); }
+int main(int count, char** values) {
+    const Arguments arguments(count, values);
+    if (arguments.row == "primes") {
+        compute(arguments.operations);
+        return 0;
+    }
+    return bench::measure(rows, arguments,
+                          [](auto work, long operations) { asyncio::run(work, operations); });
+}

@@ -4,6 +4,10 @@
 #include "measure.hpp"
 
 #include <cstddef>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace bench {
@@ -29,6 +33,26 @@ inline int count_primes(int part) {
         found += is_prime ? 1 : 0;
     }
     return found;
+}
+
+// What does a row's work so many times, by the name of its result, which ends in the unit.
+template <class Work>
+using Rows = std::map<std::string, Work>;
+
+// Measures one row, whose work `run(work, operations)` does. Returns the exit code.
+template <class Work, class Run>
+int measure(const Rows<Work>& rows, const Arguments& arguments, Run run) {
+    const auto& [row, operations, seconds] = arguments;
+    for (const auto& [unit, scale] : {std::pair{"_ns", 1.0}, std::pair{"_us", 1e-3}}) {
+        if (const auto found = rows.find(row + unit); found != rows.end()) {
+            const Stopwatch watch;
+            run(found->second, operations);
+            report(found->first.c_str(), watch.ns_per(operations) * scale);
+            return 0;
+        }
+    }
+    std::fprintf(stderr, "no row '%s' here\n", row.c_str());
+    return 2;
 }
 
 }  // namespace bench
