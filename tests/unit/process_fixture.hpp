@@ -1,6 +1,7 @@
 // What the tests of programs share. Every test is a process of its own: it has no other children.
 #pragma once
 
+#include "io/pipe.hpp"
 #include "net/child.hpp"
 
 #include <fcntl.h>
@@ -52,15 +53,8 @@ inline SpawnRequest shell(std::string script, std::vector<std::string> arguments
     return request;
 }
 
-struct PipeEnds {
-    PipeEnds() {
-        int ends[2];
-        EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-        reader = asyncio::detail::UniqueFd(ends[0]);
-        writer = asyncio::detail::UniqueFd(ends[1]);
-    }
-    asyncio::detail::UniqueFd reader;
-    asyncio::detail::UniqueFd writer;
+struct PipeEnds : asyncio::detail::PipeEnds {
+    PipeEnds() : asyncio::detail::PipeEnds(asyncio::detail::make_pipe()) {}
 };
 
 inline std::string read_all(int fd) {
