@@ -37,6 +37,18 @@ std::exception_ptr broken_pool(const std::string& text) {
     return std::make_exception_ptr(BrokenProcessPool(text));
 }
 
+// The arguments of one call, and their size before them. `call` is a call, or the initializer.
+template <class Call>
+void write_arguments(SharedBuffer& memory, Writer& writer, Call& call) {
+    writer.align(alignof(ArgumentsHeader));
+    const std::size_t start = writer.size();
+    ArgumentsHeader header{};
+    writer.write(&header, sizeof header);
+    call.write_arguments(writer);
+    header.size = writer.size() - start - sizeof header;
+    std::memcpy(memory.data() + start, &header, sizeof header);
+}
+
 // How many callers of this thread end calls of pools: one whose callback waits for a pool's end
 // must not wait for itself.
 thread_local std::size_t finishing_here = 0;
@@ -218,13 +230,7 @@ std::size_t ProcessPool::write_calls(Worker& worker, Calls& ended) noexcept {
         }
         const std::size_t before = writer.size();
         try {
-            writer.align(alignof(ArgumentsHeader));
-            const std::size_t start = writer.size() + sizeof(ArgumentsHeader);
-            ArgumentsHeader header{};
-            writer.write(&header, sizeof header);
-            call.write_arguments(writer);
-            header.size = writer.size() - start;
-            std::memcpy(worker.inbox.data() + start - sizeof header, &header, sizeof header);
+            write_arguments(worker.inbox, writer, call);
             ++count;
         } catch (...) {
             worker.inbox.release(writer.size(), before);
@@ -237,6 +243,14 @@ std::size_t ProcessPool::write_calls(Worker& worker, Calls& ended) noexcept {
     const CallsHeader header{placeholder.function, count};
     std::memcpy(worker.inbox.data(), &header, sizeof header);
     return count == 0 ? 0 : writer.size();
+}
+
+std::size_t ProcessPool::write_initializer(Worker& worker) {
+    SharedWriter writer(worker.inbox);
+    const CallsHeader calls{&options_.initializer.function(), 1};
+    writer.write(&calls, sizeof calls);
+    write_arguments(worker.inbox, writer, options_.initializer);
+    return writer.size();
 }
 
 void ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended) noexcept {

@@ -7,8 +7,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include <cstring>
-
 namespace asyncio::inline v0 {
 namespace detail {
 
@@ -53,20 +51,6 @@ std::string ProcessPool::spawn_worker() noexcept {
     } catch (...) {
         return describe_exception(std::current_exception());
     }
-}
-
-std::size_t ProcessPool::write_initializer(Worker& worker) {
-    SharedWriter writer(worker.inbox);
-    const CallsHeader calls{&options_.initializer.function(), 1};
-    writer.write(&calls, sizeof calls);
-    writer.align(alignof(ArgumentsHeader));
-    ArgumentsHeader header{};
-    const std::size_t start = writer.size();
-    writer.write(&header, sizeof header);
-    options_.initializer.write_arguments(writer);
-    header.size = writer.size() - start - sizeof header;
-    std::memcpy(worker.inbox.data() + start, &header, sizeof header);
-    return writer.size();
 }
 
 // Tells the process that a message is there.
