@@ -4,11 +4,13 @@
 #include "io/system_call.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 
 namespace asyncio::inline v0 {
 namespace detail {
@@ -25,7 +27,7 @@ SharedBuffer::SharedBuffer()
 SharedBuffer::SharedBuffer(UniqueFd fd) : fd_(std::move(fd)) { map(initial_size); }
 
 SharedBuffer::~SharedBuffer() {
-    if (data_ != nullptr) {
+    if (data_ != nullptr && ::getpid() == owner_) {
         ::munmap(data_, capacity_);
     }
 }
@@ -41,6 +43,24 @@ void SharedBuffer::map(std::size_t size) {
     capacity_ = size;
 }
 
+// Beyond the limit of a file's size the kernel sends a signal as well, which would end the program.
+void SharedBuffer::enlarge(std::size_t size) {
+    sigset_t beyond;
+    sigset_t before;
+    ::sigemptyset(&beyond);
+    ::sigaddset(&beyond, SIGXFSZ);
+    ::pthread_sigmask(SIG_BLOCK, &beyond, &before);
+    const int result = ::ftruncate(fd_.get(), static_cast<off_t>(size));
+    const int error = errno;
+    if (result != 0 && error == EFBIG && ::sigismember(&before, SIGXFSZ) == 0) {
+        constexpr timespec now{};
+        ::sigtimedwait(&beyond, nullptr, &now);
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    errno = error;
+    check(result, "cannot enlarge shared memory");
+}
+
 void SharedBuffer::reserve(std::size_t size) {
     if (size <= capacity_) {
         return;
@@ -54,7 +74,7 @@ void SharedBuffer::reserve(std::size_t size) {
     check(::fstat(fd_.get(), &status), "fstat");
     // The other process may have made it larger.
     if (static_cast<std::size_t>(status.st_size) < larger) {
-        check(::ftruncate(fd_.get(), static_cast<off_t>(larger)), "cannot enlarge shared memory");
+        enlarge(larger);
     }
     map(larger);
 }
@@ -68,7 +88,7 @@ std::span<const char> SharedBuffer::message(std::size_t size) {
             throw DecodeError("a message of " + std::to_string(size) + " bytes in " +
                               std::to_string(there) + " bytes of shared memory");
         }
-        map(there);
+        map(std::min(there, size_max));
     }
     return {data_, size};
 }

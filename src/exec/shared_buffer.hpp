@@ -5,6 +5,8 @@
 
 #include "io/unique_fd.hpp"
 
+#include <unistd.h>
+
 #include <span>
 
 namespace asyncio::inline v0 {
@@ -16,7 +18,8 @@ namespace detail {
 /// Invariants:
 ///  1. The memory never shrinks, the kernel sees to that: what is mapped can be touched, whatever
 ///     the other process does.
-///  2. Between messages it holds at most `kept_max` bytes of the machine's memory.
+///  2. What is mapped is not mapped in a fork of the program, where something else may lie there.
+///  3. Between messages it holds at most `kept_max` bytes of the machine's memory.
 class SharedBuffer {
 public:
     /// No message is longer.
@@ -48,21 +51,30 @@ private:
     static constexpr std::size_t initial_size = std::size_t{64} << 10;
     static constexpr std::size_t kept_max = std::size_t{16} << 20;
 
+    void enlarge(std::size_t size);
+
     UniqueFd fd_;
+    const pid_t owner_ = ::getpid();
     char* data_ = nullptr;
     std::size_t capacity_ = 0;
 };
 
 /// Writes a message into shared memory.
-class SharedWriter final : public Writer {
+class SharedWriter : public Writer {
 public:
     explicit SharedWriter(SharedBuffer& buffer) noexcept : buffer_(buffer) {
         set_room(buffer_.data(), buffer_.capacity());
     }
+    SharedWriter(const SharedWriter&) = delete;
+    SharedWriter& operator=(const SharedWriter&) = delete;
+    virtual ~SharedWriter() = default;
+
+protected:
+    void grow(std::size_t size) override;
+    // What comes next has to `grow`.
+    void leave_no_room() noexcept { set_room(buffer_.data(), size()); }
 
 private:
-    void grow(std::size_t size) override;
-
     SharedBuffer& buffer_;
 };
 
