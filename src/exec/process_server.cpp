@@ -35,9 +35,6 @@ namespace {
 
 constexpr std::size_t fds_max = 4;
 
-// What terminals and service managers send to all processes of a program.
-constexpr std::array asking_to_end = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-
 using Descriptors = std::array<UniqueFd, fds_max>;
 
 // Returns the size, 0 at the end, or -1 with errno. Of the descriptors there are as many as this
@@ -75,7 +72,6 @@ public:
         sigset_t child;
         ::sigemptyset(&child);
         ::sigaddset(&child, SIGCHLD);
-        ::sigprocmask(SIG_BLOCK, &child, nullptr);
         children_ = UniqueFd(check(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
         while (true) {
             wait();
@@ -158,9 +154,7 @@ private:
         const pid_t server = ::getpid();
         const pid_t pid = ::fork();
         if (pid == 0) {
-            for (const int number : asking_to_end) {
-                ::signal(number, number == SIGINT ? SIG_IGN : SIG_DFL);
-            }
+            ::signal(SIGINT, SIG_IGN);
             run_worker(server, std::move(fds[0]), std::move(fds[1]),
                        {std::move(fds[2]), std::move(fds[3])});
         }
@@ -262,16 +256,18 @@ void fill_standard_numbers() noexcept {
 
 [[noreturn]] void run_server(UniqueFd control, UniqueFd program) noexcept {
     ::prctl(PR_SET_NAME, "asyncio-server");
+    // What asks to end is blocked: the program may have more to do before it ends, and this process
+    // ends with it. If it were ignored, so would be what a pool sends to a process that has just
+    // been forked.
+    sigset_t blocked;
+    ::sigemptyset(&blocked);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD}) {
+        ::sigaddset(&blocked, number);
+    }
+    ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
     for (int number = 1; number < NSIG; ++number) {
         ::signal(number, SIG_DFL);
     }
-    // The program may have more to do before it ends, and this process ends with it.
-    for (const int number : asking_to_end) {
-        ::signal(number, SIG_IGN);
-    }
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
     leave_standard_numbers(control);
     leave_standard_numbers(program);
     fill_standard_numbers();
