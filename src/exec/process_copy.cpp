@@ -61,6 +61,7 @@ int count_threads() {
 }
 
 pid_t fork_program() {
+    const std::ios_base::Init streams;  // a pool may be older than they are
     std::fflush(nullptr);
     std::cout.flush();
     return check(::fork(), "cannot make a copy of the program");
@@ -76,6 +77,7 @@ void become_copy(pid_t parent, const char* name) noexcept {
 }
 
 void end_copy(int code) noexcept {
+    const std::ios_base::Init streams;
     std::fflush(nullptr);
     std::cout.flush();
     ::_exit(code);

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <new>
 #include <unordered_set>
 
 namespace asyncio::inline v0 {
@@ -51,6 +52,43 @@ constexpr RemoteFunction missing{
             "started: load it before, or call start_process_server() later");
     }};
 
+// A function may fork, and its fork come back from it, by an exception for instance. What belongs
+// to a process of the pool is not that fork's: neither the calls, nor the memory of their results.
+void leave_if_forked(pid_t own) noexcept {
+    if (::getpid() != own) {
+        std::fputs("asyncio: a fork of a process of a pool has left the function that it was made "
+                   "in, and ends: let it call _exit()\n",
+                   stderr);
+        ::_exit(1);
+    }
+}
+
+// Asks whose it is before what a function returns is written.
+class ResultWriter final : public SharedWriter {
+public:
+    ResultWriter(SharedBuffer& buffer, pid_t own) noexcept : SharedWriter(buffer), own_(own) {}
+
+    // The next thing to be written is a result.
+    void expect_result() noexcept { leave_no_room(); }
+
+private:
+    void grow(std::size_t size) override {
+        leave_if_forked(own_);
+        SharedWriter::grow(size);
+    }
+
+    const pid_t own_;
+};
+
+// Where an exception comes from costs memory, and there may be none left.
+std::string place_of(const RemoteFunction& function, const std::string& process) {
+    try {
+        return thrown_by(function) + ", in process " + process;
+    } catch (const std::bad_alloc&) {
+        return "process " + process;
+    }
+}
+
 class WorkerLoop {
 public:
     WorkerLoop(UniqueFd bell, UniqueFd answers, Mailboxes memory)
@@ -62,21 +100,22 @@ public:
         while (uninterrupted([&] { return ::read(bell_.get(), &bell, sizeof bell); }) ==
                    sizeof bell &&
                bell.size != last_bell.size) {
-            SharedWriter results(outbox_);
+            ResultWriter results(outbox_, own_);
             Reader reader(inbox_.message(bell.size));
             run_calls(reader, results);
             inbox_.release(bell.size);
-            std::fflush(nullptr);
+            // No other file: a thread of the function's may be waiting for one, and has it locked.
+            std::fflush(stdout);
             std::cout.flush();
             const Doorbell answer{results.size()};
             if (::write(answers_.get(), &answer, sizeof answer) < 0) {
-                return;  // the program has gone; it had ignored SIGPIPE
+                return;  // a function has closed what is not its own
             }
         }
     }
 
 private:
-    void run_calls(Reader& reader, Writer& results) {
+    void run_calls(Reader& reader, ResultWriter& results) {
         CallsHeader header;
         std::memcpy(&header, reader.read(sizeof header), sizeof header);
         for (std::uint64_t i = 0; i < header.count; ++i) {
@@ -88,11 +127,12 @@ private:
         }
     }
 
-    void run_call(const RemoteFunction* function, Reader& arguments, Writer& results) {
+    void run_call(const RemoteFunction* function, Reader& arguments, ResultWriter& results) {
         results.align(alignof(ResultHeader));
         const std::size_t start = results.size();
         ResultHeader header{};
         results.write(&header, sizeof header);
+        results.expect_result();
         if (!is_known(function)) {
             function = &missing;
         }
@@ -101,12 +141,18 @@ private:
         } catch (const ThrowObserver&) {
             std::terminate();  // it cannot come here
         } catch (...) {
+            leave_if_forked(own_);
             outbox_.release(results.size(), start);
             results.rewind(start + sizeof header);
             header.failed = 1;
-            write_error(results, std::current_exception(),
-                        thrown_by(*function) + ", in process " + own_number_);
+            try {
+                write_error(results, std::current_exception(), place_of(*function, own_number_));
+            } catch (const std::bad_alloc&) {
+                results.rewind(start + sizeof header);
+                write_bad_alloc(results);
+            }
         }
+        leave_if_forked(own_);
         const std::size_t end = results.size();
         header.size = end - start - sizeof header;
         std::memcpy(outbox_.data() + start, &header, sizeof header);
@@ -127,7 +173,8 @@ private:
     SharedBuffer inbox_;
     SharedBuffer outbox_;
     std::unordered_set<const RemoteFunction*> known_;
-    const std::string own_number_ = std::to_string(::getpid());
+    const pid_t own_ = ::getpid();
+    const std::string own_number_ = std::to_string(own_);
 };
 
 }  // namespace

@@ -58,6 +58,8 @@ std::string thrown_by(const RemoteFunction& function);
 
 /// An exception as bytes, and back. `where` is the RemoteError's.
 void write_error(Writer& writer, const std::exception_ptr& error, const std::string& where);
+/// The one of a process that has no memory left: takes none.
+void write_bad_alloc(Writer& writer);
 std::exception_ptr read_error(Reader& reader);
 
 }  // namespace detail

@@ -195,16 +195,23 @@ void write_error(Writer& writer, const std::exception_ptr& error, const std::str
     const std::string demangled = demangle(name.c_str());
     const std::string text = text_of(error);
     const std::size_t start = writer.size();
-    writer(name, demangled, text, where);
     if (const ExceptionCodec* const codec = find_codec(name)) {
         try {
+            writer(name, demangled, text, where);
             codec->write(error, writer);
+            return;
         } catch (...) {
-            // Without its contents it is one of a type that nobody knows.
             writer.rewind(start);
-            writer(std::string(), demangled, text, where);
         }
     }
+    // Without its contents it is one of a type that nobody knows, though the other side may.
+    writer(std::string(), demangled, text, where);
+}
+
+void write_bad_alloc(Writer& writer) {
+    // Each is short enough to lie in the string itself.
+    writer(std::string(typeid(std::bad_alloc).name()), std::string("std::bad_alloc"),
+           std::string("std::bad_alloc"), std::string("a process"));
 }
 
 std::exception_ptr read_error(Reader& reader) {

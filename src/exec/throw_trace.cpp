@@ -40,10 +40,11 @@ _Unwind_Reason_Code note_frame(_Unwind_Context* context, void*) {
 
 #endif
 
-// Looking a name up reads a file, and the same calls fail again and again.
+// Looking a name up reads a file, and the same calls fail again and again. Only the thread that
+// answers for a process of a pool asks.
 const std::string& known_symbol(const char* address) {
     constexpr std::size_t names_max = 1024;
-    thread_local std::unordered_map<const char*, std::string> names;
+    static auto& names = *new std::unordered_map<const char*, std::string>;
     if (names.size() == names_max) {
         names.clear();
     }
