@@ -40,6 +40,7 @@ public:
 
     virtual ThreadFutureState& state() noexcept = 0;
     virtual void write_arguments(Writer& writer) = 0;
+    virtual void drop_arguments() noexcept = 0;
     virtual void read_result(Reader& reader) = 0;
 
     const RemoteFunction& function() const noexcept { return function_; }
@@ -73,6 +74,7 @@ public:
         writer(*arguments_);
         arguments_.reset();
     }
+    void drop_arguments() noexcept override { arguments_.reset(); }
     void read_result(Reader& reader) override {
         if constexpr (!std::is_void_v<typename Function<f>::Result>) {
             auto value = typename Function<f>::Result();
@@ -83,7 +85,7 @@ public:
     }
 
 private:
-    void drop_call() noexcept override { arguments_.reset(); }
+    void drop_call() noexcept override { drop_arguments(); }
 
     std::optional<typename Remote<f>::Kept> arguments_;
 };
@@ -171,6 +173,10 @@ struct ProcessPoolOptions {
     bool restart = false;
 };
 
+#define ASYNCIO_NOBODY_WAITS(call)                                                               \
+    "a killable call ends its process when an await of it is cancelled, and nobody awaits that " \
+    "of " call ": use run_in_executor(), or leave out killable()"
+
 /// Calls functions in processes of its own. They are made when there is a call and none of them is
 /// idle, and stay until `shutdown`; each runs one call at a time.
 ///
@@ -195,31 +201,39 @@ public:
         : ProcessPoolExecutor(ProcessPoolOptions{.max_workers = max_workers}) {}
     ProcessPoolExecutor(const ProcessPoolExecutor&) = delete;
     ProcessPoolExecutor& operator=(const ProcessPoolExecutor&) = delete;
-    /// Does `shutdown(true)` unless that, or `shutdown(false)`, was called before.
+    /// Does `shutdown(true)` unless that, `shutdown(false)`, or one of those that end the processes
+    /// was called before.
     ~ProcessPoolExecutor();
 
-    /// Has the function called. Raises: RuntimeError after `shutdown`, BrokenProcessPool.
-    template <auto f, class... Args>
-    ThreadFuture<typename Function<f>::Result> submit(Function<f>, Args&&... args) {
+    /// Has the function called. What is added to the future as a callback runs in whichever thread
+    /// takes what the processes send: one of the pool's own, or that of a loop that waits for a
+    /// call of the pool. Raises: RuntimeError after `shutdown`, BrokenProcessPool.
+    template <auto f, bool kills, class... Args>
+    ThreadFuture<typename Function<f>::Result> submit(Function<f, kills>, Args&&... args) {
+        static_assert(!kills, ASYNCIO_NOBODY_WAITS("submit"));
         calls_.watch_by_thread();
         return calls_.start<f>(std::forward<Args>(args)...);
     }
 
     /// Has the function called for each element, `chunksize` of them by one message; returns the
-    /// futures in the same order. Each ends by itself, but those of a chunk at the same time.
-    template <auto f, std::ranges::input_range R>
-    std::vector<ThreadFuture<typename Function<f>::Result>> map(Function<f>, R&& elements,
+    /// futures in the same order. Those of a chunk end together, each with its own result or error;
+    /// if the process crashes meanwhile, all of them fail. The limit of 1 GiB is that of a chunk.
+    template <auto f, bool kills, std::ranges::input_range R>
+    std::vector<ThreadFuture<typename Function<f>::Result>> map(Function<f, kills>, R&& elements,
                                                                 std::size_t chunksize = 1) {
+        static_assert(!kills, ASYNCIO_NOBODY_WAITS("map"));
         check_chunk(chunksize);
         calls_.watch_by_thread();
         return calls_.map<f>(std::forward<R>(elements), chunksize);
     }
 
     /// Takes no calls any more. `wait`: returns when those it has are done and its processes have
-    /// ended. `cancel_futures`: cancels those that have not begun. May be called again.
+    /// ended; in a callback of a call, when the processes have. `cancel_futures`: cancels those
+    /// that have not begun. May be called again.
     void shutdown(bool wait = true, bool cancel_futures = false);
     /// Ends all processes by SIGTERM, or SIGKILL, and takes no calls any more: those it has fail
-    /// with BrokenProcessPool. Source: Python 3.14.
+    /// with BrokenProcessPool. Does not wait, nor does the destructor afterwards: `shutdown` does.
+    /// Source: Python 3.14.
     void terminate_workers();
     void kill_workers();
 
@@ -227,12 +241,13 @@ public:
     std::vector<int> processes() const;
 
 private:
-    template <auto f, class... Args>
-    friend auto run_in_executor(ProcessPoolExecutor& pool, Function<f> function, Args&&... args);
+    template <auto f, bool kills, class... Args>
+    friend auto run_in_executor(ProcessPoolExecutor& pool, Function<f, kills>, Args&&... args);
     static void check_chunk(std::size_t chunksize);
 
     detail::ProcessCalls calls_;
 };
+#undef ASYNCIO_NOBODY_WAITS
 
 namespace detail {
 
@@ -240,10 +255,17 @@ namespace detail {
 template <class T>
 class KillingFuture final : public FutureStateOf<T, WrappedFuture> {
 public:
-    KillingFuture(EventLoop& loop, std::shared_ptr<ProcessPool> pool)
-        : FutureStateOf<T, WrappedFuture>(loop, FutureKind::future, {}), pool_(std::move(pool)) {}
+    KillingFuture(EventLoop& loop, std::shared_ptr<ProcessPool> pool, ThreadFutureState& call)
+        : FutureStateOf<T, WrappedFuture>(loop, FutureKind::future, {}), pool_(std::move(pool)),
+          call_(&call) {}
 
 private:
+    void detach() noexcept override {
+        if (!call_->done()) {  // the loop closes, and the handle was dropped
+            abandon(*call_);
+        }
+        WrappedFuture::detach();
+    }
     void abandon(ThreadFutureState& source) noexcept override {
         if (!source.cancel()) {
             ProcessCalls::kill(*pool_, source);
@@ -256,7 +278,8 @@ private:
         }
     }
 
-    std::shared_ptr<ProcessPool> pool_;
+    const std::shared_ptr<ProcessPool> pool_;
+    const StatePtr<ThreadFutureState> call_;
 };
 
 }  // namespace detail
@@ -269,19 +292,21 @@ private:
 /// The future: what the function throws, see `register_exception`; BrokenProcessPool; ValueError if
 /// the arguments or the result are too large. Cancel safety: resumes at once. A call that has not
 /// begun never runs; one that runs goes on, unless it is `killable`, and its outcome is dropped.
-template <auto f, class... Args>
-auto run_in_executor(ProcessPoolExecutor& pool, Function<f> function, Args&&... args) {
+template <auto f, bool kills, class... Args>
+auto run_in_executor(ProcessPoolExecutor& pool, Function<f, kills>, Args&&... args) {
     using T = typename Function<f>::Result;
     EventLoop& loop = get_running_loop();
     pool.calls_.watch(loop);
     ThreadFuture<T> call = pool.calls_.template start<f>(std::forward<Args>(args)...);
-    if (!function.is_killable()) {
+    if constexpr (kills) {
+        detail::ThreadFutureState& running = detail::ThreadFutureAccess::state(call);
+        auto* const state = new detail::KillingFuture<T>(loop, pool.calls_.shared(), running);
+        Future<T> future = detail::HandleAccess::make<Future<T>>(state);
+        state->begin(running);
+        return future;
+    } else {
         return wrap_future(std::move(call));
     }
-    auto* const state = new detail::KillingFuture<T>(loop, pool.calls_.shared());
-    Future<T> future = detail::HandleAccess::make<Future<T>>(state);
-    state->begin(detail::ThreadFutureAccess::state(call));
-    return future;
 }
 template <class F, class... Args>
 auto run_in_executor(ProcessPoolExecutor&, F&&, Args&&...) {

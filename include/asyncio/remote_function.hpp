@@ -19,7 +19,11 @@ namespace detail {
 
 // The result and the parameters; the first of a member function is its object.
 template <class F>
-struct SignatureOf;
+struct SignatureOf {
+    static_assert(std::is_void_v<F>,
+                  "asyncio::function<...> takes the address of a function or of a member function, "
+                  "or a lambda without captures that is neither generic nor mutable");
+};
 template <class R, class... P>
 struct SignatureOf<R (*)(P...)> {
     using Result = R;
@@ -35,16 +39,24 @@ template <class C, class R, class... P>
 struct SignatureOf<R (C::*)(P...) const> : SignatureOf<R (*)(const C&, P...)> {};
 template <class C, class R, class... P>
 struct SignatureOf<R (C::*)(P...) const noexcept> : SignatureOf<R (*)(const C&, P...)> {};
+template <class C, class R, class... P>
+struct SignatureOf<R (C::*)(P...) const&> : SignatureOf<R (*)(const C&, P...)> {};
+template <class C, class R, class... P>
+struct SignatureOf<R (C::*)(P...) const & noexcept> : SignatureOf<R (*)(const C&, P...)> {};
+template <class C, class R, class... P>
+struct SignatureOf<R (C::*)(P...) &&> : SignatureOf<R (*)(C, P...)> {};
+template <class C, class R, class... P>
+struct SignatureOf<R (C::*)(P...) && noexcept> : SignatureOf<R (*)(C, P...)> {};
 
 // A function object is called without naming the object.
 template <class Signature>
-struct WithoutObject;
+struct WithoutObject : SignatureOf<Signature*> {};
 template <class R, class C, class... P>
 struct WithoutObject<R (C::*)(P...) const> : SignatureOf<R (*)(P...)> {};
 template <class R, class C, class... P>
 struct WithoutObject<R (C::*)(P...) const noexcept> : SignatureOf<R (*)(P...)> {};
 template <class F>
-    requires std::is_class_v<F>
+    requires requires { &F::operator(); }
 struct SignatureOf<F> : WithoutObject<decltype(&F::operator())> {};
 
 // What the caller keeps of an argument until it is sent.
@@ -105,31 +117,21 @@ inline constexpr RemoteFunction remote_function{name_of<f>(), &call_remotely<f>}
 
 /// A function that is named when the program is compiled, so that another process can be told which
 /// one it is: `asyncio::function<&resize>`. Calling it calls the function.
-template <auto f>
+template <auto f, bool kills = false>
 class Function {
 public:
     using Result = std::remove_cvref_t<typename detail::SignatureOf<decltype(f)>::Result>;
 
-    constexpr Function() = default;
-
-    /// The same function, but whoever stops waiting for a call that runs, by cancellation or a
-    /// time-out, ends its process, which is replaced:
+    /// The same function, but when an await of a call that runs is cancelled, by a time-out for
+    /// instance, or the loop closes, its process is ended and replaced:
     ///
     ///     co_await wait_for(run_in_executor(pool, function<&solve>.killable(), equations), 2s);
-    constexpr Function killable() const noexcept {
-        Function copy;
-        copy.killable_ = true;
-        return copy;
-    }
-    constexpr bool is_killable() const noexcept { return killable_; }
+    constexpr Function<f, true> killable() const noexcept { return {}; }
 
     template <class... Args>
     constexpr decltype(auto) operator()(Args&&... args) const {
         return std::invoke(f, std::forward<Args>(args)...);
     }
-
-private:
-    bool killable_ = false;
 };
 template <auto f>
 inline constexpr Function<f> function{};

@@ -63,7 +63,8 @@ struct ArchiveCheck {
 ///   (`Reader::refuse`).
 ///
 /// Pointers, references and views cannot be sent: they would lead nowhere. Values may be nested 500
-/// deep: an element of a recursive type takes two or three levels.
+/// deep: an element of a recursive type takes two or three levels. While they are read, elements of
+/// sets and maps are on the stack.
 ///
 /// The bytes are those of this program: neither a file format nor one for other machines. Cost:
 /// containers whose elements have no padding, no bool and one piece of memory are copied by one
@@ -298,13 +299,19 @@ void read_sequence(Reader& reader, T& value) {
         // Nothing is reserved for them, as that is but a claim.
         const std::size_t count = read_count(reader);
         for (std::size_t i = 0; i < count; ++i) {
-            auto element = typename Element<V>::type();
             const std::size_t before = reader.remaining();
-            reader(element);
+            if constexpr (GrowsAtEnd<T>) {
+                // Where it stays: large ones within each other would use up the stack.
+                value.emplace_back();
+                reader(value.back());
+            } else {
+                auto element = typename Element<V>::type();
+                reader(element);
+                value.insert(value.end(), std::move(element));
+            }
             if (reader.remaining() == before) {
                 reader.read(1);
             }
-            value.insert(value.end(), std::move(element));
         }
     }
 }

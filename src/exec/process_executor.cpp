@@ -45,25 +45,28 @@ ProcessPoolExecutor::~ProcessPoolExecutor() {
 }
 
 void ProcessPoolExecutor::shutdown(bool wait, bool cancel_futures) {
+    if (!wait) {
+        calls_.watch_by_thread();  // somebody must see the calls end
+    }
     detail::own(calls_.pool()).shut_down(cancel_futures);
     if (wait) {
         calls_.pool().wait_ended();
-    } else {
-        calls_.watch_by_thread();  // somebody must see the calls end
     }
 }
 
 void ProcessPoolExecutor::terminate_workers() {
-    detail::own(calls_.pool()).end_workers(SIGTERM);
     calls_.watch_by_thread();  // as in shutdown
+    calls_.pool().end_workers(SIGTERM);
 }
 
 void ProcessPoolExecutor::kill_workers() {
-    detail::own(calls_.pool()).end_workers(SIGKILL);
     calls_.watch_by_thread();
+    calls_.pool().end_workers(SIGKILL);
 }
 
-std::vector<int> ProcessPoolExecutor::processes() const { return calls_.pool().processes(); }
+std::vector<int> ProcessPoolExecutor::processes() const {
+    return detail::own(calls_.pool()).processes();
+}
 
 void ProcessPoolExecutor::check_chunk(std::size_t chunksize) {
     if (chunksize == 0) {

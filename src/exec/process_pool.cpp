@@ -49,8 +49,8 @@ void write_arguments(SharedBuffer& memory, Writer& writer, Call& call) {
     std::memcpy(memory.data() + start, &header, sizeof header);
 }
 
-// How many callers of this thread end calls of pools: one whose callback waits for a pool's end
-// must not wait for itself.
+// How many callers of this thread end calls of pools. A callback that waits for a pool's end must
+// wait for no callbacks: neither for itself, nor for one that waits as it does.
 thread_local std::size_t finishing_here = 0;
 
 }  // namespace
@@ -130,8 +130,10 @@ void ProcessPool::wait_ended() noexcept {
         epoll_.wait(event);
         drain();
     }
-    Lock lock(mutex_);
-    finished_.wait(lock, [this] { return finishing_ <= finishing_here; });
+    if (finishing_here == 0) {
+        Lock lock(mutex_);
+        finished_.wait(lock, [this] { return finishing_ == 0; });
+    }
 }
 
 bool ProcessPool::has_ended() {
@@ -140,7 +142,7 @@ bool ProcessPool::has_ended() {
 }
 
 void ProcessPool::note_end() noexcept {
-    if (!ended_ && shut_down_ && queue_.empty() && workers_.empty()) {
+    if (!ended_ && shut_down_ && !has_work() && workers_.empty()) {
         ended_ = true;
         // A fork of the program may have copies.
         epoll_.remove(connection_);
@@ -172,9 +174,8 @@ void ProcessPool::add(std::span<RemoteCall* const> calls) {
     }
     Lock lock(mutex_);
     check_open();
-    if (idle_.empty() && may_spawn()) {
-        const std::string reason = spawn_worker();
-        if (!reason.empty() && workers_.empty()) {
+    if (workers_.empty()) {
+        if (const std::string reason = spawn_worker(); !reason.empty()) {
             throw BrokenProcessPool("no process can be started: " + reason);
         }
     }
@@ -188,6 +189,9 @@ void ProcessPool::add(std::span<RemoteCall* const> calls) {
 }
 
 void ProcessPool::withdraw(RemoteCall& call) noexcept {
+    if (is_forked()) {
+        return;
+    }
     {
         Lock lock(mutex_);
         if (!call.queued()) {
@@ -195,7 +199,7 @@ void ProcessPool::withdraw(RemoteCall& call) noexcept {
         }
         call.set_queued(false);
         call.unlink();
-        if (queue_.empty() && shut_down_) {
+        if (shut_down_ && !has_work()) {
             retire_idle();
             note_end();
         }
@@ -213,8 +217,29 @@ void ProcessPool::take_batch(Worker& worker) noexcept {
         call.set_queued(false);
         worker.running.push_back(call);
     }
-    worker.busy = true;
     worker.current = &worker.running.front();
+}
+
+// Bytes mean the same wherever they lie.
+bool ProcessPool::take_stranded(Worker& worker, Calls& ended) noexcept {
+    const WorkerPtr stranded = std::move(stranded_.back());
+    stranded_.pop_back();
+    std::exception_ptr error = broken_pool("nobody waits for it any more");
+    if (!stranded->killed) {
+        try {
+            worker.inbox.reserve(stranded->message_size);
+            std::memcpy(worker.inbox.data(), stranded->inbox.data(), stranded->message_size);
+            worker.running.splice_back(stranded->running);
+            worker.current = &worker.running.front();
+            worker.message_size = stranded->message_size;
+            ring(worker, worker.message_size);
+            return true;
+        } catch (...) {
+            error = std::current_exception();
+        }
+    }
+    fail_running(*stranded, error, ended);
+    return false;
 }
 
 std::size_t ProcessPool::write_calls(Worker& worker, Calls& ended) noexcept {
@@ -253,7 +278,22 @@ std::size_t ProcessPool::write_initializer(Worker& worker) {
     return writer.size();
 }
 
-void ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended) noexcept {
+std::string ProcessPool::read_initialised(Worker& worker, std::uint64_t size) noexcept {
+    std::string reason;
+    try {
+        Reader reader(worker.outbox.message(size));
+        Reply reply = read_reply(reader);
+        if (reply.failed) {
+            reason = describe_exception(read_error(reply.contents));
+        }
+        worker.outbox.release(size);
+    } catch (...) {
+        reason = describe_exception(std::current_exception());
+    }
+    return reason;
+}
+
+std::string ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended) noexcept {
     try {
         Reader reader(worker.outbox.message(size));
         while (!worker.running.empty()) {
@@ -272,8 +312,9 @@ void ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended)
             ended.push_back(call);
         }
         worker.outbox.release(size);
+        return {};
     } catch (const std::exception& error) {
-        worker.fault = error.what();
+        return error.what();
     }
 }
 
@@ -286,8 +327,10 @@ void ProcessPool::finish(Lock& lock, Calls& ended) noexcept {
     lock.unlock();
     ++finishing_here;
     while (!ended.empty()) {
-        ThreadFutureState& state = ended.pop_front().state();
+        RemoteCall& call = ended.pop_front();
+        ThreadFutureState& state = call.state();
         if (!state.done()) {  // it was not cancelled
+            call.drop_arguments();
             state.finish();
         }
         state.release();
@@ -337,50 +380,39 @@ ProcessPool::WorkerPtr ProcessPool::worker_with_news() noexcept {
 
 void ProcessPool::take_reply(Worker& worker, Lock& lock, Calls& ended) noexcept {
     const std::uint64_t size = *std::exchange(worker.reply, std::nullopt);
-    worker.current = nullptr;
-    if (worker.initialising) {
-        take_initialised(worker, size, ended);
-        return;
-    }
     const std::size_t calls = worker.running.count();
+    std::string failure;
+    std::string fault;
+    worker.current = nullptr;
     worker.in_use = true;
     lock.unlock();
-    read_results(worker, size, ended);
+    if (worker.is_initialising) {
+        failure = read_initialised(worker, size);
+    } else {
+        fault = read_results(worker, size, ended);
+    }
     lock.lock();
     worker.in_use = false;
+    worker.is_initialising = false;
     note_news(worker);
-    if (!worker.fault.empty()) {
-        signal_worker(worker, SIGKILL);
-        return;
-    }
-    worker.tasks += calls;
-    make_idle(worker);
-}
-
-void ProcessPool::take_initialised(Worker& worker, std::uint64_t size, Calls& ended) noexcept {
-    worker.initialising = false;
-    try {
-        Reader reader(worker.outbox.message(size));
-        Reply reply = read_reply(reader);
-        if (reply.failed) {
-            std::rethrow_exception(read_error(reply.contents));
-        }
-    } catch (...) {
-        break_down("the initializer of " + process_name(worker.pid) +
-                       " has failed: " + describe_exception(std::current_exception()),
+    if (!failure.empty()) {
+        break_down("the initializer of " + process_name(worker.pid) + " has failed: " + failure,
                    SIGKILL, ended);
-        return;
+    } else if (!fault.empty()) {
+        note_fault(worker, std::move(fault));
+    } else if (worker.fault.empty()) {
+        worker.tasks += calls;
+        make_idle(worker);
     }
-    make_idle(worker);
 }
 
 // The worker has nothing to do.
 void ProcessPool::make_idle(Worker& worker) noexcept {
-    worker.busy = false;
+    ASYNCIO_ASSERT(!worker.is_asked && !worker.reply);
     starved_ = false;
     const bool is_worn =
         options_.max_tasks_per_child && worker.tasks >= *options_.max_tasks_per_child;
-    if (is_worn || worker.killed || (shut_down_ && queue_.empty()) || !broken_.empty()) {
+    if (is_worn || worker.killed || (shut_down_ && !has_work()) || !broken_.empty()) {
         retire(worker);
     } else {
         idle_.push_back(workers_.at(worker.id));
@@ -388,7 +420,7 @@ void ProcessPool::make_idle(Worker& worker) noexcept {
 }
 
 bool ProcessPool::start_next(Lock& lock, Calls& ended) noexcept {
-    if (queue_.empty()) {
+    if (!has_work()) {
         if (shut_down_) {
             retire_idle();
         }
@@ -398,13 +430,19 @@ bool ProcessPool::start_next(Lock& lock, Calls& ended) noexcept {
         if (may_spawn()) {
             const std::string reason = spawn_worker();
             if (!reason.empty() && workers_.empty()) {
-                break_down("no process can be started: " + reason, SIGKILL, ended);
+                do_without_workers("no process can be started: " + reason, ended);
             }
         }
         return !idle_.empty();
     }
     const WorkerPtr worker = std::move(idle_.back());
     idle_.pop_back();
+    if (!stranded_.empty()) {
+        if (!take_stranded(*worker, ended)) {
+            make_idle(*worker);
+        }
+        return true;
+    }
     take_batch(*worker);
     worker->in_use = true;
     lock.unlock();
@@ -412,11 +450,11 @@ bool ProcessPool::start_next(Lock& lock, Calls& ended) noexcept {
     lock.lock();
     worker->in_use = false;
     note_news(*worker);
+    worker->current = size > 0 ? &worker->running.front() : nullptr;
+    worker->message_size = size;
     if (size > 0) {
-        worker->current = &worker->running.front();
         ring(*worker, size);
-    } else {
-        worker->current = nullptr;
+    } else if (worker->fault.empty()) {
         make_idle(*worker);
     }
     return true;
@@ -426,35 +464,50 @@ void ProcessPool::take_exit(const WorkerPtr& worker, Calls& ended) noexcept {
     std::erase(idle_, worker);
     workers_.erase(worker->id);
     hang_up(*worker);
-    const bool was_expected = worker->killed || worker->retired;
     // It would not help to try again at once.
     starved_ = worker->exit->kind == ServerEvent::Kind::failed;
-    std::string reason = describe_end(*worker);
-    if (!worker->running.empty()) {
-        reason += " while it ran " + std::string(worker->running.front().function().name);
+    const bool others_may_help = starved_ && broken_.empty() && !workers_.empty();
+    if (others_may_help && !worker->running.empty()) {
+        stranded_.push_back(worker);
     }
-    while (!worker->running.empty()) {
-        RemoteCall& call = worker->running.pop_front();
-        call.state().receiver().error = broken_pool(reason);
-        ended.push_back(call);
+    if (others_may_help) {
+        return;
     }
-    if (worker->initialising || (!was_expected && !options_.restart) ||
-        (starved_ && workers_.empty())) {
+    const std::string reason = describe_end(*worker);
+    fail_running(*worker, broken_pool(reason), ended);
+    const bool was_expected = worker->killed || worker->retired;
+    if (starved_) {
+        do_without_workers(reason, ended);
+    } else if (worker->is_initialising || (!was_expected && !options_.restart)) {
         break_down(reason, SIGKILL, ended);
     }
 }
 
-std::string ProcessPool::describe_end(const Worker& worker) const {
+void ProcessPool::fail_running(Worker& worker, const std::exception_ptr& error,
+                               Calls& ended) noexcept {
+    while (!worker.running.empty()) {
+        RemoteCall& call = worker.running.pop_front();
+        call.state().receiver().error = error;
+        ended.push_back(call);
+    }
+}
+
+std::string ProcessPool::describe_end(Worker& worker) const {
     if (worker.exit->kind == ServerEvent::Kind::failed) {
         return "a process of a pool could not be started: " +
                std::generic_category().message(worker.exit->status);
     }
     std::string text = process_name(worker.pid);
     if (!worker.fault.empty()) {
-        return text + " has sent what cannot be read (" + worker.fault + ")";
+        text += " has sent what cannot be read (" + worker.fault + ")";
+    } else if (lost_server_) {
+        text += " has ended with the server of process pools";
+    } else {
+        text += " " + describe_status(worker.exit->status);
     }
-    return text + (lost_server_ ? " has ended with the server of process pools"
-                                : " " + describe_status(worker.exit->status));
+    return worker.running.empty()
+               ? text
+               : text + " while it ran " + std::string(worker.running.front().function().name);
 }
 
 // ---- shutting down
@@ -464,17 +517,32 @@ void ProcessPool::break_down(const std::string& reason, int signal, Calls& ended
         return;
     }
     broken_ = reason;
+    fail_waiting("the pool is broken: " + reason, ended);
+    signal_all(signal);
+}
+
+void ProcessPool::fail_waiting(const std::string& reason, Calls& ended) noexcept {
+    for (const WorkerPtr& worker : std::exchange(stranded_, {})) {
+        fail_running(*worker, broken_pool(reason), ended);
+    }
     while (!queue_.empty()) {
         RemoteCall& call = queue_.pop_front();
         call.set_queued(false);
         if (call.state().begin()) {
-            call.state().receiver().error = broken_pool("the pool is broken: " + reason);
-            ended.push_back(call);
-        } else {
-            call.state().release();  // it was cancelled at this moment
+            call.state().receiver().error = broken_pool(reason);
         }
+        ended.push_back(call);  // also if it was cancelled at this moment
     }
-    signal_all(signal);
+}
+
+// There is none, and the system makes none. It may later.
+void ProcessPool::do_without_workers(const std::string& reason, Calls& ended) noexcept {
+    starved_ = false;
+    if (options_.restart) {
+        fail_waiting(reason, ended);
+    } else {
+        break_down(reason, SIGKILL, ended);
+    }
 }
 
 void ProcessPool::end_workers(int signal) noexcept {
@@ -486,6 +554,7 @@ void ProcessPool::end_workers(int signal) noexcept {
     } else {
         signal_all(signal);  // some may have ignored an earlier one
     }
+    retire_idle();  // they may ignore this one, too
     note_end();
     finish(lock, ended);
 }

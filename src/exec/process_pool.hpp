@@ -21,12 +21,15 @@ namespace detail {
 /// Invariants:
 ///  1. A call is in `queue_`, pending or about to be withdrawn, or in the `running` list of one
 ///     worker; the list owns a reference of its state. `queued()` of a call tells which.
-///  2. A worker is idle (in `idle_`), busy, or retired (its pipes are closed, and its process about
-///     to end). It leaves `workers_` when the server tells that its process has ended. One that was
-///     sent SIGKILL gets no calls any more.
+///  2. A worker is idle (in `idle_`), busy, retired (its pipes are closed, and its process about to
+///     end), or at fault. It leaves `workers_` when the server tells that its process has ended.
+///     One that was sent SIGKILL gets no calls any more. It gets calls before its process is there;
+///     if that cannot be made, the worker is in `stranded_` until another takes them.
 ///  3. Who has set `in_use` of a worker, under the mutex, has its memory and its `running` list to
 ///     himself without the mutex; what happens to the worker meanwhile waits in `reply`, `exit`.
-///  4. No code of users runs under the mutex, neither callbacks nor their types' functions; but
+///  4. A worker answers once for each bell that it is rung (`is_asked`), and anything else is a
+///     fault: the answer to one call is never taken for that to another.
+///  5. No code of users runs under the mutex, neither callbacks nor their types' functions; but
 ///     what writes the arguments of the initializer does.
 ///
 /// Thread safety: any thread.
@@ -73,7 +76,7 @@ private:
         UniqueFd answers;
     };
     struct Worker {
-        explicit Worker(std::uint32_t id) noexcept : id(id) {}
+        explicit Worker(std::uint32_t id) : id(id) {}
         const std::uint32_t id;
         int pid = 0;  // 0 until the server has told
         Pipes pipes;
@@ -82,9 +85,10 @@ private:
         Calls running;
         std::size_t tasks = 0;
         RemoteCall* current = nullptr;  // the first that runs, until its results come
-        bool busy = false;
+        std::size_t message_size = 0;   // in the inbox
+        bool is_initialising = false;
+        bool is_asked = false;
         bool in_use = false;
-        bool initialising = false;
         bool retired = false;
         bool killed = false;  // for a call that nobody waits for
         std::string fault;    // why what it has sent cannot be read
@@ -104,32 +108,41 @@ private:
     WorkerPtr worker_with_news() noexcept;
     bool start_next(Lock& lock, Calls& ended) noexcept;
     void take_reply(Worker& worker, Lock& lock, Calls& ended) noexcept;
-    void take_initialised(Worker& worker, std::uint64_t size, Calls& ended) noexcept;
     void make_idle(Worker& worker) noexcept;
     void take_exit(const WorkerPtr& worker, Calls& ended) noexcept;
-    std::string describe_end(const Worker& worker) const;
+    std::string describe_end(Worker& worker) const;
     void note_news(Worker& worker) noexcept;
     bool may_spawn() const noexcept;
+    bool has_work() const noexcept { return !queue_.empty() || !stranded_.empty(); }
     // Returns why there is no worker, or nothing.
     std::string spawn_worker() noexcept;
     std::size_t write_initializer(Worker& worker);
-    void ring(const Worker& worker, std::size_t size) noexcept;
+    void ring(Worker& worker, std::size_t size) noexcept;
     void hang_up(Worker& worker) noexcept;
     void retire(Worker& worker) noexcept;
     void retire_idle() noexcept;
     void break_down(const std::string& reason, int signal, Calls& ended) noexcept;
+    void fail_waiting(const std::string& reason, Calls& ended) noexcept;
+    static void fail_running(Worker& worker, const std::exception_ptr& error,
+                             Calls& ended) noexcept;
+    void do_without_workers(const std::string& reason, Calls& ended) noexcept;
     void note_end() noexcept;
     void signal_worker(const Worker& worker, int number) noexcept;
     void signal_all(int number) noexcept;
     void receive_bell(std::uint32_t id) noexcept;
+    void note_fault(Worker& worker, std::string fault) noexcept;
     void receive_events() noexcept;
     void lose_server() noexcept;
     void check_open() const;
     void take_batch(Worker& worker) noexcept;
+    bool take_stranded(Worker& worker, Calls& ended) noexcept;
 
     // Requires: in_use. The size of what was written, 0 if there is nothing to do.
     static std::size_t write_calls(Worker& worker, Calls& ended) noexcept;
-    static void read_results(Worker& worker, std::uint64_t size, Calls& ended) noexcept;
+    // Why it cannot be read, or nothing.
+    static std::string read_results(Worker& worker, std::uint64_t size, Calls& ended) noexcept;
+    // Why the initializer has failed, or nothing.
+    static std::string read_initialised(Worker& worker, std::uint64_t size) noexcept;
     // Releases the lock.
     void finish(Lock& lock, Calls& ended) noexcept;
 
@@ -146,6 +159,7 @@ private:
     std::vector<WorkerPtr> idle_;
     std::vector<std::uint32_t> news_;  // of workers with a reply or an exit, perhaps
     std::vector<EventLoop*> loops_;
+    std::vector<WorkerPtr> stranded_;
     std::size_t batches_ = 0;
     std::uint32_t spawned_ = 0;
     const std::uint32_t forks_ = fork_count();

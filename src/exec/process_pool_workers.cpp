@@ -31,7 +31,7 @@ std::string ProcessPool::spawn_worker() noexcept {
         const int fds[] = {worker->pipes.bell_end.get(), answers.writer.get(), worker->inbox.fd(),
                            worker->outbox.fd()};
         if (options_.initializer) {
-            worker->busy = worker->initialising = true;
+            worker->is_initialising = true;
             ring(*worker, write_initializer(*worker));
         }
         epoll_.add(worker->pipes.answers, worker->id);
@@ -44,7 +44,7 @@ std::string ProcessPool::spawn_worker() noexcept {
             workers_.erase(place);
             return std::generic_category().message(error);
         }
-        if (!worker->busy) {
+        if (!worker->is_initialising) {
             idle_.push_back(worker);
         }
         return {};
@@ -54,8 +54,9 @@ std::string ProcessPool::spawn_worker() noexcept {
 }
 
 // Tells the process that a message is there.
-void ProcessPool::ring(const Worker& worker, std::size_t size) noexcept {
+void ProcessPool::ring(Worker& worker, std::size_t size) noexcept {
     const Doorbell bell{size};
+    worker.is_asked = true;
     if (::write(worker.pipes.bell.get(), &bell, sizeof bell) < 0) {
         signal_worker(worker, SIGKILL);  // the kernel has no memory
     }
@@ -95,12 +96,18 @@ void ProcessPool::signal_worker(const Worker& worker, int number) noexcept {
 }
 
 void ProcessPool::kill(const RemoteCall& call) noexcept {
+    if (is_forked()) {
+        return;
+    }
     const std::lock_guard lock(mutex_);
     for (const auto& [id, worker] : workers_) {
         if (worker->current == &call) {
             worker->killed = true;
             signal_worker(*worker, SIGKILL);
         }
+    }
+    for (const WorkerPtr& worker : stranded_) {
+        worker->killed |= worker->current == &call;
     }
 }
 
@@ -150,14 +157,22 @@ void ProcessPool::receive_bell(std::uint32_t id) noexcept {
         // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): it does not wait
         return ::read(worker.pipes.answers.get(), &bell, sizeof bell);
     });
-    if (size == sizeof bell && worker.busy && !worker.reply) {
+    if (size == sizeof bell && std::exchange(worker.is_asked, false)) {
         worker.reply = bell.size;
         note_news(worker);
-    } else if (size >= 0 || !would_block(errno)) {
-        // If it has ended, the server will tell how. Else it does what it should not.
-        epoll_.remove(worker.pipes.answers);
-        signal_worker(worker, SIGKILL);
+    } else if (size > 0) {
+        note_fault(worker, "it has answered, and nothing was asked");
+    } else if (size == 0 || !would_block(errno)) {
+        epoll_.remove(worker.pipes.answers);  // the server will tell how it has ended
     }
+}
+
+// The worker gets no calls any more, and the one that it has fails when its process has ended.
+void ProcessPool::note_fault(Worker& worker, std::string fault) noexcept {
+    worker.fault = std::move(fault);
+    std::erase_if(idle_, [&](const WorkerPtr& idle) { return idle.get() == &worker; });
+    epoll_.remove(worker.pipes.answers);
+    signal_worker(worker, SIGKILL);
 }
 
 void ProcessPool::receive_events() noexcept {

@@ -82,6 +82,11 @@ concept Sequence =
         container.clear();
         container.insert(container.end(), std::declval<typename T::value_type>());
     };
+template <class T>
+concept GrowsAtEnd = requires(T& container) {
+    container.emplace_back();
+    { container.back() } -> std::same_as<typename T::value_type&>;
+};
 // What a container holds, without the const of a map's keys.
 template <class T>
 struct Element {
