@@ -121,6 +121,8 @@ struct Point {
     double x = 0;
     double y = 0;
     double times(const Point& other) const { return x * other.x + y * other.y; }
+    double sum() const& { return x + y; }
+    double sum_of_moved() && { return x + y; }
     bool operator==(const Point&) const = default;
 };
 struct Shape {
@@ -152,6 +154,8 @@ ASYNC_TEST(ProcessPools, what_can_be_called_is_what_has_a_name_when_the_program_
     EXPECT_EQ(co_await run_in_executor(pool, function<negate>, 7), -7);
     EXPECT_EQ(co_await run_in_executor(pool, function<&Point::times>, Point{1, 2}, Point{3, 4}),
               11);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&Point::sum>, Point{1, 2}), 3);
+    EXPECT_EQ(co_await run_in_executor(pool, function<&Point::sum_of_moved>, Point{1, 2}), 3);
     EXPECT_EQ(function<&add>(1, 2), 3);  // here
 }
 
