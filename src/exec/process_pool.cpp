@@ -37,18 +37,6 @@ std::exception_ptr broken_pool(const std::string& text) {
     return std::make_exception_ptr(BrokenProcessPool(text));
 }
 
-// The arguments of one call, and their size before them. `call` is a call, or the initializer.
-template <class Call>
-void write_arguments(SharedBuffer& memory, Writer& writer, Call& call) {
-    writer.align(alignof(ArgumentsHeader));
-    const std::size_t start = writer.size();
-    ArgumentsHeader header{};
-    writer.write(&header, sizeof header);
-    call.write_arguments(writer);
-    header.size = writer.size() - start - sizeof header;
-    std::memcpy(memory.data() + start, &header, sizeof header);
-}
-
 // How many callers of this thread end calls of pools. A callback that waits for a pool's end must
 // wait for no callbacks: neither for itself, nor for one that waits as it does.
 thread_local std::size_t finishing_here = 0;
@@ -240,82 +228,6 @@ bool ProcessPool::take_stranded(Worker& worker, Calls& ended) noexcept {
     }
     fail_running(*stranded, error, ended);
     return false;
-}
-
-std::size_t ProcessPool::write_calls(Worker& worker, Calls& ended) noexcept {
-    std::uint64_t count = 0;
-    SharedWriter writer(worker.inbox);
-    const CallsHeader placeholder{&worker.running.front().function(), 0};
-    writer.write(&placeholder, sizeof placeholder);
-    worker.running.for_each([&](RemoteCall& call) {
-        if (!call.state().begin()) {  // it was cancelled
-            call.unlink();
-            ended.push_back(call);  // `current` may be this one, so it lives until the lock is back
-            return;
-        }
-        const std::size_t before = writer.size();
-        try {
-            write_arguments(worker.inbox, writer, call);
-            ++count;
-        } catch (...) {
-            worker.inbox.release(writer.size(), before);
-            writer.rewind(before);
-            call.state().receiver().error = std::current_exception();
-            call.unlink();
-            ended.push_back(call);
-        }
-    });
-    const CallsHeader header{placeholder.function, count};
-    std::memcpy(worker.inbox.data(), &header, sizeof header);
-    return count == 0 ? 0 : writer.size();
-}
-
-std::size_t ProcessPool::write_initializer(Worker& worker) {
-    SharedWriter writer(worker.inbox);
-    const CallsHeader calls{&options_.initializer.function(), 1};
-    writer.write(&calls, sizeof calls);
-    write_arguments(worker.inbox, writer, options_.initializer);
-    return writer.size();
-}
-
-std::string ProcessPool::read_initialised(Worker& worker, std::uint64_t size) noexcept {
-    std::string reason;
-    try {
-        Reader reader(worker.outbox.message(size));
-        Reply reply = read_reply(reader);
-        if (reply.failed) {
-            reason = describe_exception(read_error(reply.contents));
-        }
-        worker.outbox.release(size);
-    } catch (...) {
-        reason = describe_exception(std::current_exception());
-    }
-    return reason;
-}
-
-std::string ProcessPool::read_results(Worker& worker, std::uint64_t size, Calls& ended) noexcept {
-    try {
-        Reader reader(worker.outbox.message(size));
-        while (!worker.running.empty()) {
-            RemoteCall& call = worker.running.front();
-            Reply reply = read_reply(reader);
-            try {
-                if (reply.failed) {
-                    call.state().receiver().error = read_error(reply.contents);
-                } else {
-                    call.read_result(reply.contents);
-                }
-            } catch (...) {
-                call.state().receiver().error = std::current_exception();
-            }
-            call.unlink();
-            ended.push_back(call);
-        }
-        worker.outbox.release(size);
-        return {};
-    } catch (const std::exception& error) {
-        return error.what();
-    }
 }
 
 void ProcessPool::finish(Lock& lock, Calls& ended) noexcept {

@@ -1,5 +1,5 @@
-// A pool that is older than the standard streams: this file does not include <iostream>, and nothing
-// that is made before it does.
+// A pool that is older than the standard streams: this file does not include <iostream>, and
+// nothing that is made before it does.
 #include <asyncio/process_pool.hpp>
 
 namespace {

@@ -43,8 +43,7 @@ inline void compute_until_told() {
 }
 
 // The processes of a pool that has started so many.
-inline std::vector<int> all_processes(const asyncio::ProcessPoolExecutor& pool,
-                                      std::size_t count) {
+inline std::vector<int> all_processes(const asyncio::ProcessPoolExecutor& pool, std::size_t count) {
     await([&] { return pool.processes().size() == count; });
     return pool.processes();
 }
