@@ -3,8 +3,11 @@
 #include <asyncio/http.hpp>
 
 #include "http_server.hpp"
+#include "scripted_poller.hpp"
 
 #include <gtest/gtest.h>
+
+#include <semaphore>
 
 using namespace std::chrono_literals;
 using namespace http_tests;
@@ -24,6 +27,7 @@ public:
               connection.wait_for_close();
           }) {}
 
+    int stalled() const { return stalled_; }
     Coro<void> until_stalled(int count) {
         while (stalled_ < count) {
             co_await asyncio::sleep(1ms);
@@ -84,14 +88,55 @@ Coro<std::size_t> warm_descriptors() {
     co_return open_descriptors();
 }
 
-Coro<std::string> timeout_of(http::Request request) {
+Coro<std::string> timeout_of(http::Request request, http::Client* client = nullptr) {
     try {
-        co_await http::fetch(std::move(request));
+        co_await (client != nullptr ? client->fetch(std::move(request))
+                                    : http::fetch(std::move(request)));
     } catch (const asyncio::TimeoutError& error) {
         co_return error.what();
     }
     co_return "no timeout";
 }
+
+// Time stands still unless the test says that it passes: however slow the machine is, a fetch gets
+// as far as the test wants before it times out.
+class HttpTimeouts : public ::testing::Test {
+protected:
+    std::unique_ptr<http::Client> make_client(http::ClientOptions options) {
+        std::unique_ptr<http::Client> client;
+        loop->run_until_complete([&]() -> Coro<void> {
+            client = std::make_unique<http::Client>(options);
+            co_return;
+        }());
+        return client;
+    }
+    asyncio::Task<std::string> start(http::Request request) {
+        return loop->create_task(timeout_of(std::move(request)));
+    }
+    asyncio::Task<std::string> start(http::Client& client, http::Request request) {
+        return loop->create_task(timeout_of(std::move(request), &client));
+    }
+    // The servers' threads need no loop; what they see is looked at again after a moment.
+    template <class Condition>
+    void run_until(Condition condition) {
+        while (!condition()) {
+            loop->run_once(1ms);
+        }
+    }
+    // All that needs neither time nor a server.
+    void iterate() {
+        for (int i = 0; i < 20; ++i) {
+            loop->run_once(0s);
+        }
+    }
+    void pass(asyncio::Duration time) {
+        clock.time += time;
+        iterate();
+    }
+
+    ManualClock clock;
+    asyncio::EventLoopPtr loop = asyncio::new_event_loop({.clock = &clock});
+};
 
 }  // namespace
 
@@ -221,94 +266,116 @@ TEST(HttpCancel, a_loop_that_is_closed_with_fetches_in_flight) {
     EXPECT_EQ(open_descriptors(), before);
 }
 
-TEST(HttpTimeouts, name_the_phase) {
+TEST_F(HttpTimeouts, name_the_phase) {
     Stalling silent("");
+    auto head = start(http::Request(silent.server().url()).timeout(50ms));
+    run_until([&] { return silent.stalled() == 1; });
+    pass(50ms);
+    ASSERT_TRUE(head.done());
+    EXPECT_EQ(head.result(),
+              silent.server().url() + ": timed out after 0.05 s while waiting for the answer");
+
     Stalling stuck("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbod");
-    FullPort full;
-    asyncio::run([](Stalling& silent, Stalling& stuck, FullPort& full) -> Coro<void> {
-        const std::string head =
-            co_await timeout_of(http::Request(silent.server().url()).timeout(50ms));
-        EXPECT_EQ(head,
-                  silent.server().url() + ": timed out after 0.05 s while waiting for the answer");
-        const std::string body =
-            co_await timeout_of(http::Request(stuck.server().url()).timeout(50ms));
-        EXPECT_EQ(body, stuck.server().url() + ": timed out after 0.05 s while receiving the body");
-        const std::string total = co_await timeout_of(http::Request(full.url()).timeout(50ms));
-        EXPECT_EQ(total, full.url() + ": timed out after 0.05 s while connecting");
-        const std::string connect =
-            co_await timeout_of(http::Request(full.url()).connect_timeout(50ms));
-        EXPECT_EQ(connect, full.url() + ": no connection within 0.05 s: the host does not answer, "
-                                        "or needs a longer connect_timeout");
-    }(silent, stuck, full));
+    bool begun = false;
+    auto body = start(http::Request(stuck.server().url())
+                          .sink([&](const http::Response&, std::string_view) { begun = true; })
+                          .timeout(50ms));
+    run_until([&] { return begun; });
+    pass(50ms);
+    ASSERT_TRUE(body.done());
+    EXPECT_EQ(body.result(),
+              stuck.server().url() + ": timed out after 0.05 s while receiving the body");
+
+    const FullPort full;
+    auto connecting = start(http::Request(full.url()).timeout(50ms));
+    iterate();
+    pass(50ms);
+    ASSERT_TRUE(connecting.done());
+    EXPECT_EQ(connecting.result(), full.url() + ": timed out after 0.05 s while connecting");
 }
 
-TEST(HttpTimeouts, hold_for_all_hops_together) {
-    HttpServer slow([](ServedConnection& connection) {
+// libcurl watches over it, on a clock of its own.
+TEST_F(HttpTimeouts, of_connecting_name_their_option) {
+    const FullPort full;
+    const std::string text =
+        asyncio::run(timeout_of(http::Request(full.url()).connect_timeout(50ms)));
+    EXPECT_EQ(text, full.url() + ": no connection within 0.05 s: the host does not answer, or "
+                                 "needs a longer connect_timeout");
+}
+
+TEST_F(HttpTimeouts, hold_for_all_hops_together) {
+    std::atomic<int> hops = 0;
+    std::counting_semaphore<> answers(0);
+    HttpServer slow([&](ServedConnection& connection) {
         while (connection.read_request()) {
-            std::this_thread::sleep_for(10ms);
+            ++hops;
+            answers.acquire();
             connection.answer("", "HTTP/1.1 302 Found\r\nLocation: /\r\n");
         }
     });
-    asyncio::run([](std::string url) -> Coro<void> {
-        const std::string text =
-            co_await timeout_of(http::Request(url).timeout(100ms).max_redirects(1000));
-        EXPECT_NE(text.find("timed out after 0.1 s"), std::string::npos) << text;
-    }(slow.url()));
+    const auto task = start(http::Request(slow.url()).timeout(100ms).max_redirects(1000));
+    for (int hop = 1; hop <= 10; ++hop) {  // 10 ms for each
+        run_until([&] { return hops == hop; });
+        EXPECT_FALSE(task.done());
+        pass(10ms);
+        if (hop < 10) {
+            answers.release();
+        }
+    }
+    answers.release(1000);  // the server ends, whatever the fetch does
+    ASSERT_TRUE(task.done());
+    EXPECT_EQ(task.result(), slow.url() + ": timed out after 0.1 s while waiting for the answer");
 }
 
-TEST(HttpTimeouts, do_not_run_while_waiting_for_a_free_connection) {
+TEST_F(HttpTimeouts, do_not_run_while_waiting_for_a_free_connection) {
     Stalling stalling("");
     HttpServer quick(always("x"));
-    asyncio::run([](Stalling& stalling, HttpServer& quick) -> Coro<void> {
-        http::ClientOptions options;
-        options.limit = 1;
-        http::Client client(options);
-        auto first = asyncio::create_task(client.fetch(stalling.server().url()));
-        co_await stalling.until_stalled(1);
-        auto second = asyncio::create_task(client.fetch(http::Request(quick.url()).timeout(5s)));
-        auto third = asyncio::create_task(
-            client.fetch(http::Request(stalling.server().url()).timeout(30ms)));
-        co_await asyncio::sleep(100ms);
-        EXPECT_FALSE(third.done());
-        first.cancel();
-        EXPECT_EQ((co_await second).status, 200);
-        std::string text;
-        try {
-            co_await third;
-        } catch (const asyncio::TimeoutError& error) {
-            text = error.what();
-        }
-        EXPECT_NE(text.find("while waiting for the answer"), std::string::npos) << text;
-    }(stalling, quick));
+    http::ClientOptions options;
+    options.limit = 1;
+    const auto client = make_client(options);
+    auto first = start(*client, http::Request(stalling.server().url()));
+    run_until([&] { return stalling.stalled() == 1; });
+    auto second = start(*client, http::Request(quick.url()).timeout(5s));
+    auto third = start(*client, http::Request(stalling.server().url()).timeout(30ms));
+    iterate();
+    pass(1min);
+    ASSERT_FALSE(second.done() || third.done());
+    first.cancel();
+    EXPECT_EQ(loop->run_until_complete(second), "no timeout");
+    run_until([&] { return stalling.stalled() == 2; });
+    pass(30ms);
+    ASSERT_TRUE(third.done());
+    EXPECT_EQ(third.result(),
+              stalling.server().url() + ": timed out after 0.03 s while waiting for the answer");
 }
 
-TEST(HttpTimeouts, stand_still_while_a_redirect_waits_for_another_host) {
+TEST_F(HttpTimeouts, stand_still_while_a_redirect_waits_for_another_host) {
     Stalling stalling("");
     HttpServer entry([&](ServedConnection& connection) {
-        while (connection.read_request()) {
-            connection.answer("", "HTTP/1.1 302 Found\r\nLocation: " + stalling.server().url() +
-                                      "\r\n");
-        }
+        connection.read_request();
+        connection.answer("", "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: " +
+                                  stalling.server().url() + "\r\n");
+        connection.wait_for_close();
     });
-    asyncio::run([](Stalling& stalling, HttpServer& entry) -> Coro<void> {
-        http::ClientOptions options;
-        options.limit_per_host = 1;
-        http::Client client(options);
-        auto first = asyncio::create_task(client.fetch(stalling.server().url()));
-        co_await stalling.until_stalled(1);
-        auto redirected =
-            asyncio::create_task(client.fetch(http::Request(entry.url()).timeout(200ms)));
-        co_await asyncio::sleep(400ms);
-        EXPECT_FALSE(redirected.done());
-        first.cancel();
-        std::string text;
-        try {
-            co_await redirected;
-        } catch (const asyncio::TimeoutError& error) {
-            text = error.what();
-        }
-        EXPECT_NE(text.find("after 0.2 s while waiting for the answer"), std::string::npos) << text;
-    }(stalling, entry));
+    http::ClientOptions options;
+    options.limit_per_host = 1;
+    const auto client = make_client(options);
+    auto first = start(*client, http::Request(stalling.server().url()));
+    run_until([&] { return stalling.stalled() == 1; });
+    auto redirected = start(*client, http::Request(entry.url()).timeout(200ms));
+    // It closes the first connection when it has been told where to go.
+    run_until([&] { return entry.accepted() == 1 && entry.active() == 0; });
+    iterate();
+    pass(1min);
+    ASSERT_FALSE(redirected.done());
+    first.cancel();
+    run_until([&] { return stalling.stalled() == 2; });
+    pass(199ms);
+    ASSERT_FALSE(redirected.done());
+    pass(1ms);
+    ASSERT_TRUE(redirected.done());
+    EXPECT_EQ(redirected.result(),
+              stalling.server().url() + ": timed out after 0.2 s while waiting for the answer");
 }
 
 // ---- sinks
