@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -88,10 +89,15 @@ TEST_F(ThreadSafeCalls, S196_futures_completed_by_other_threads_keep_their_count
 TEST_F(ThreadSafeCalls, S195_a_loop_may_be_closed_while_other_threads_call_it) {
     std::atomic<bool> refused{false};
     int ran = 0;
+    // The calls that exist at one time: without a bound they would fill the memory if this thread
+    // did not run for a while. A call gives its place back when it is destroyed, run or not.
+    std::counting_semaphore<> places(10'000);
     std::thread worker([&] {
         try {
             for (;;) {
-                loop->call_soon_threadsafe([&ran] { ++ran; });
+                places.acquire();
+                std::shared_ptr<void> place(nullptr, [&places](void*) { places.release(); });
+                loop->call_soon_threadsafe([&ran, place = std::move(place)] { ++ran; });
             }
         } catch (const asyncio::RuntimeError&) {
             refused = true;
