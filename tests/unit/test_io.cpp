@@ -3,6 +3,8 @@
 #include <asyncio/sockets.hpp>
 #include <asyncio/testing/virtual_clock.hpp>
 
+#include "scripted_poller.hpp"
+
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
@@ -306,10 +308,14 @@ TEST_F(Io, fileno_is_readable_when_a_watched_descriptor_is) {
 }
 
 TEST_F(Io, fileno_is_readable_when_a_timer_is_due_and_not_before) {
-    loop->call_later(50ms, logs("timer"));
+    loop->call_later(1h, logs("late"));
     loop->prepare_to_block();
     EXPECT_FALSE(becomes_readable(loop->fileno(), 1));
+    const auto before = std::chrono::steady_clock::now();
+    loop->call_later(20ms, logs("timer"));
+    loop->prepare_to_block();
     EXPECT_TRUE(becomes_readable(loop->fileno(), 10'000));
+    EXPECT_GE(std::chrono::steady_clock::now() - before, 20ms);
     EXPECT_EQ(run_once(), Log{"timer"});
     loop->prepare_to_block();
     EXPECT_FALSE(becomes_readable(loop->fileno(), 0));
@@ -350,12 +356,19 @@ TEST_F(Io, a_foreign_loop_can_run_this_one_to_its_end) {
 }
 
 TEST_F(Io, the_hooks_stand_around_a_poll_that_may_block) {
-    loop->set_block_hooks(logs("before"), logs("after"));
-    loop->call_soon(logs("soon"));
-    EXPECT_EQ(run_once(), Log{"soon"});
+    // The timer is not due before the poll, however long it takes to get there.
+    ManualClock clock;
+    const EventLoopPtr slow = asyncio::new_event_loop({.clock = &clock});
+    slow->set_block_hooks(logs("before"), [&] {
+        log.emplace_back("after");
+        clock.time += 1ms;
+    });
+    slow->call_soon(logs("soon"));
+    slow->run_once(no_time);
+    EXPECT_EQ(log, Log{"soon"});
     log.clear();
-    loop->call_later(1ms, logs("timer"));
-    loop->run_once();
+    slow->call_later(1ms, logs("timer"));
+    slow->run_once();
     EXPECT_EQ(log, (Log{"before", "after", "timer"}));
 }
 
