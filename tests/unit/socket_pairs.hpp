@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 namespace socket_tests {
@@ -22,6 +24,18 @@ inline std::size_t watched() { return asyncio::get_running_loop().poller().watch
 inline asyncio::Coro<void> turns(int count = 3) {
     for (int i = 0; i < count; ++i) {
         co_await asyncio::sleep(no_time);
+    }
+}
+
+// Gives turns until that holds, but not for ever. Of a connection over TCP, the kernel tells the
+// end to the other side in its own time.
+template <class Condition>
+asyncio::Coro<void> turns_until(Condition condition) {
+    for (int i = 0; i < 10'000 && !condition(); ++i) {
+        co_await asyncio::sleep(no_time);
+        if (i >= 100) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
     }
 }
 

@@ -87,9 +87,7 @@ TEST_F(ConnectionLife, either_end_may_be_cancelled_at_any_step) {
             int steps = 0;
             for (bool finished = false; !finished; ++steps) {
                 finished = co_await cancel_after(steps, victim);
-                for (int i = 0; i < 1000 && open_descriptors() != open; ++i) {
-                    co_await asyncio::sleep(0);
-                }
+                co_await socket_tests::turns_until([&] { return open_descriptors() == open; });
                 EXPECT_EQ(open_descriptors(), open) << "cancelled after " << steps;
                 EXPECT_EQ(socket_tests::watched(), watched) << "cancelled after " << steps;
                 if (HasFailure()) {

@@ -381,9 +381,7 @@ TEST_F(TlsStreams, cancelling_at_any_step_leaves_nothing_behind) {
             co_await socket_tests::turns(steps);
             finished = !task.cancel();
             co_await outcome(task);
-            for (int i = 0; i < 1000 && socket_tests::watched() != watched; ++i) {
-                co_await asyncio::sleep(0);
-            }
+            co_await socket_tests::turns_until([&] { return socket_tests::watched() == watched; });
             EXPECT_EQ(socket_tests::watched(), watched) << "cancelled after " << steps;
         }
         EXPECT_GT(steps, 5);
@@ -427,9 +425,8 @@ TEST_F(TlsStreams, cancelling_either_end_of_an_upgrade_at_any_step_leaves_nothin
                 finished = !ends[victim].cancel();
                 co_await outcome(ends[victim]);
                 co_await outcome(ends[1 - victim]);  // ends, too, in whichever way
-                for (int i = 0; i < 1000 && socket_tests::watched() != watched; ++i) {
-                    co_await asyncio::sleep(0);
-                }
+                co_await socket_tests::turns_until(
+                    [&] { return socket_tests::watched() == watched; });
                 EXPECT_EQ(socket_tests::watched(), watched) << "cancelled after " << steps;
             }
             EXPECT_GT(steps, 8);
