@@ -200,7 +200,7 @@ class Pages(unittest.TestCase):
 
 class Process(unittest.TestCase):
     def test_clients_who_do_not_go_on_are_disconnected(self):
-        with Site("--read-timeout", "0.3") as site:
+        with Site("--read-timeout", "1") as site:
             with site.connect() as silent, site.connect() as half, site.connect() as idle:
                 half.sendall(b"GET / HTTP/1.1\r\nHost")
                 idle.sendall(GET % b"/bytes/0")
@@ -208,7 +208,7 @@ class Process(unittest.TestCase):
                 self.assertIn(b" 408 Request Timeout\r\n", receive_all(half))
                 self.assertIn(b" 200 OK\r\n", receive_all(idle))
             # A page that takes longer than that is none of the client's fault.
-            self.assertEqual(site.curl("/delay/600", "-o", "/dev/null", "-w", "%{http_code}"),
+            self.assertEqual(site.curl("/delay/1500", "-o", "/dev/null", "-w", "%{http_code}"),
                              "200")
 
     def test_the_seed_decides_which_requests_fail(self):
