@@ -271,9 +271,15 @@ TEST_F(Io, run_once_ends_its_wait_with_the_first_event) {
         std::this_thread::sleep_for(10ms);
         make_readable();
     });
-    loop->run_once();
+    // Whoever stops this process and lets it go on ends a wait, too, but not again and again.
+    int waits = 0;
+    while (log.empty()) {
+        loop->run_once();
+        ++waits;
+    }
     peer.join();
     EXPECT_EQ(log, Log{"read"});
+    EXPECT_LT(waits, 20);
 }
 
 TEST_F(Io, run_once_of_a_virtual_clock_jumps_to_its_limit_or_the_next_timer) {
