@@ -237,7 +237,7 @@ public:
     void terminate_workers();
     void kill_workers();
 
-    /// The numbers of the processes there are.
+    /// The numbers of the processes there are, of which the latest may not be known yet.
     std::vector<int> processes() const;
 
 private:

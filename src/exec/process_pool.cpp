@@ -31,7 +31,10 @@ std::size_t checked_workers(const ProcessPoolOptions& options) {
     return options.max_workers.value_or(usable_processors());
 }
 
-std::string process_name(int pid) { return "process " + std::to_string(pid) + " of a pool"; }
+// A process may have answered before the server has told its number.
+std::string process_name(int pid) {
+    return (pid == 0 ? "a process" : "process " + std::to_string(pid)) + " of a pool";
+}
 
 std::exception_ptr broken_pool(const std::string& text) {
     return std::make_exception_ptr(BrokenProcessPool(text));

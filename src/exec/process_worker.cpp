@@ -2,6 +2,7 @@
 #include "exec/process_worker.hpp"
 
 #include "exec/process_copy.hpp"
+#include "exec/process_server.hpp"
 #include "exec/shared_buffer.hpp"
 #include "exec/throw_trace.hpp"
 #include "io/close_descriptors.hpp"
@@ -54,8 +55,8 @@ constexpr RemoteFunction missing{
 
 // A function may fork, and its fork come back from it, by an exception for instance. What belongs
 // to a process of the pool is not that fork's: neither the calls, nor the memory of their results.
-void leave_if_forked(pid_t own) noexcept {
-    if (::getpid() != own) {
+void leave_if_forked(std::uint32_t own_forks) noexcept {
+    if (fork_count() != own_forks) {
         std::fputs("asyncio: a fork of a process of a pool has left the function that it was made "
                    "in, and ends: let it call _exit()\n",
                    stderr);
@@ -66,18 +67,19 @@ void leave_if_forked(pid_t own) noexcept {
 // Asks whose it is before what a function returns is written.
 class ResultWriter final : public SharedWriter {
 public:
-    ResultWriter(SharedBuffer& buffer, pid_t own) noexcept : SharedWriter(buffer), own_(own) {}
+    ResultWriter(SharedBuffer& buffer, std::uint32_t own_forks) noexcept
+        : SharedWriter(buffer), own_forks_(own_forks) {}
 
     // The next thing to be written is a result.
     void expect_result() noexcept { leave_no_room(); }
 
 private:
     void grow(std::size_t size) override {
-        leave_if_forked(own_);
+        leave_if_forked(own_forks_);
         SharedWriter::grow(size);
     }
 
-    const pid_t own_;
+    const std::uint32_t own_forks_;
 };
 
 // Where an exception comes from costs memory, and there may be none left.
@@ -100,7 +102,7 @@ public:
         while (uninterrupted([&] { return ::read(bell_.get(), &bell, sizeof bell); }) ==
                    sizeof bell &&
                bell.size != last_bell.size) {
-            ResultWriter results(outbox_, own_);
+            ResultWriter results(outbox_, own_forks_);
             Reader reader(inbox_.message(bell.size));
             run_calls(reader, results);
             inbox_.release(bell.size);
@@ -141,7 +143,7 @@ private:
         } catch (const ThrowObserver&) {
             std::terminate();  // it cannot come here
         } catch (...) {
-            leave_if_forked(own_);
+            leave_if_forked(own_forks_);
             outbox_.release(results.size(), start);
             results.rewind(start + sizeof header);
             header.failed = 1;
@@ -152,7 +154,7 @@ private:
                 write_bad_alloc(results);
             }
         }
-        leave_if_forked(own_);
+        leave_if_forked(own_forks_);
         const std::size_t end = results.size();
         header.size = end - start - sizeof header;
         std::memcpy(outbox_.data() + start, &header, sizeof header);
@@ -173,8 +175,8 @@ private:
     SharedBuffer inbox_;
     SharedBuffer outbox_;
     std::unordered_set<const RemoteFunction*> known_;
-    const pid_t own_ = ::getpid();
-    const std::string own_number_ = std::to_string(own_);
+    const std::uint32_t own_forks_ = fork_count();
+    const std::string own_number_ = std::to_string(::getpid());
 };
 
 }  // namespace
