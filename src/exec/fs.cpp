@@ -1,4 +1,4 @@
-// Files, by blocking calls in threads. Signals are blocked there, so no call is interrupted.
+// Files, by blocking calls in threads.
 #include <asyncio/executors.hpp>
 #include <asyncio/fs.hpp>
 
@@ -44,8 +44,12 @@ public:
 
     std::string read(std::optional<std::size_t> size) {
         const std::size_t size_max = size.value_or(std::string().max_size());
-        std::string data;
-        while (data.size() < size_max && (buffered() > 0 || fill(size_max - data.size()))) {
+        std::string data = take(std::min(buffered(), size_max));
+        if (size_max - data.size() >= ahead_max) {
+            read_past_buffer(data, size_max);
+            return data;
+        }
+        while (data.size() < size_max && fill()) {
             data += take(std::min(buffered(), size_max - data.size()));
         }
         return data;
@@ -64,7 +68,7 @@ public:
                 return data + *rest;
             }
             data += take(buffered());
-            if (!fill(0)) {
+            if (!fill()) {
                 return data;
             }
         }
@@ -111,18 +115,47 @@ private:
         begin_ += size;
         return buffer_.substr(begin_ - size, size);
     }
-    // Reads at least `wanted` bytes, if they are there. False at the end. Requires: none buffered.
-    bool fill(std::size_t wanted) {
-        constexpr std::size_t once_max = std::size_t{16} * 1024 * 1024;
-        buffer_.resize(std::clamp(wanted, ahead_max, once_max));
+    // Reads ahead. False at the end. Requires: none buffered.
+    bool fill() {
+        buffer_.resize(ahead_max);
         begin_ = buffer_.size();
+        buffer_.resize(read_some(buffer_.data(), buffer_.size()));
+        begin_ = 0;
+        return !buffer_.empty();
+    }
+    // Adds what follows, until there are `size_max` bytes. Makes more room only when it is full,
+    // because each byte of it costs time. Requires: none buffered.
+    void read_past_buffer(std::string& data, std::size_t size_max) {
+        std::size_t size = data.size();
+        data.resize(size + std::min(expected_rest(), size_max - size));
+        while (size < data.size()) {
+            const std::size_t more = read_some(data.data() + size, data.size() - size);
+            if (more == 0) {
+                break;
+            }
+            size += more;
+            if (size == data.size()) {
+                data.resize(size + std::min(size, size_max - size));
+            }
+        }
+        data.resize(size);
+    }
+    // How much there is to read, as far as the kernel knows, and one byte more: what comes is less
+    // than that, so it is seen to be all without a larger place.
+    std::size_t expected_rest() const {
+        constexpr std::int64_t unknown = 4096;
+        struct ::stat status{};
+        check(::fstat(fd_, &status), "stat");
+        const std::int64_t rest = status.st_size - ::lseek(fd_, 0, SEEK_CUR);
+        return static_cast<std::size_t>((S_ISREG(status.st_mode) && rest > 0 ? rest : unknown) + 1);
+    }
+    // Returns 0 at the end.
+    std::size_t read_some(char* data, std::size_t size) const {
         // Only calls for this file wait for this lock.
         // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection)
-        const ::ssize_t size = ::read(fd_, buffer_.data(), buffer_.size());
-        check(size, "read");
-        buffer_.resize(static_cast<std::size_t>(size));
-        begin_ = 0;
-        return size > 0;
+        const ::ssize_t count = ::read(fd_, data, size);
+        check(count, "read");
+        return static_cast<std::size_t>(count);
     }
     // Back to where the user is.
     void forget_ahead() {

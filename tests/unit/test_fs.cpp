@@ -1,11 +1,13 @@
 // asyncio::fs: files that are read and written in threads.
 #include "loop_fixture.hpp"
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace {
 
@@ -47,6 +49,43 @@ TEST_F(Files, what_is_written_can_be_read_back) {
 TEST_F(Files, files_whose_size_the_kernel_does_not_know_are_read_to_the_end) {
     EXPECT_NE(loop->run_until_complete(fs::read_file("/proc/self/status")).find("Name:"),
               std::string::npos);
+}
+
+TEST_F(Files, what_comes_through_a_pipe_is_read_to_the_end) {
+    const std::string big(1'000'000, 'p');
+    ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+    std::thread writer([&] { std::ofstream(path("pipe")) << big; });
+    EXPECT_EQ(loop->run_until_complete(fs::read_file(path("pipe"))), big);
+    writer.join();
+}
+
+TEST_F(Files, a_number_larger_than_the_file_reads_what_there_is) {
+    const std::string big(300'000, 'n');
+    run([&]() -> Coro<void> {
+        co_await fs::write_file(path("a"), "line\n" + big);
+        const auto file = co_await fs::open(path("a"));
+        EXPECT_EQ(co_await file.readline(), "line\n");
+        EXPECT_EQ(co_await file.read(200'000), big.substr(0, 200'000));
+        EXPECT_EQ(co_await file.read(std::size_t{1} << 60), big.substr(200'000));
+    });
+}
+
+TEST_F(Files, those_that_were_read_keep_little_memory) {
+    const auto in_use = [] {
+        const struct ::mallinfo2 heap = ::mallinfo2();
+        return heap.uordblks + heap.hblkhd;
+    };
+    run([&]() -> Coro<void> {
+        co_await fs::write_file(path("a"), "small");
+        const std::size_t before = in_use();
+        std::vector<fs::File> files;
+        for (int i = 0; i < 10; ++i) {
+            files.push_back(co_await fs::open(path("a")));
+            EXPECT_EQ(co_await files.back().read(), "small");
+        }
+        EXPECT_LT(in_use(), before + 8'000'000)
+            << "a thread may have begun, with memory of its own";
+    });
 }
 
 TEST_F(Files, errors_carry_the_path) {
