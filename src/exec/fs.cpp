@@ -22,9 +22,10 @@ namespace detail {
 ///  2. Each operation holds the mutex, and a reference of this, so the descriptor stays open.
 class OpenFile {
 public:
-    /// Raises: FileError.
-    OpenFile(std::string path, int flags)
-        : path_(std::move(path)), fd_(::open(path_.c_str(), flags | O_CLOEXEC, 0666)) {
+    /// Raises: FileError, which names `path`, also if the file lies at another `place`.
+    OpenFile(const std::string& path, int flags) : OpenFile(path, path, flags) {}
+    OpenFile(std::string path, const std::string& place, int flags)
+        : path_(std::move(path)), fd_(::open(place.c_str(), flags | O_CLOEXEC, 0666)) {
         check(fd_, "open");
     }
     OpenFile(const OpenFile&) = delete;
@@ -261,7 +262,7 @@ void write_beside(const std::string& path, std::string_view content) {
     const std::string target = real_path(path);
     const std::string beside = target + "." + std::to_string(::getpid()) + "-" +
                                std::to_string(count.fetch_add(1)) + ".tmp";
-    detail::OpenFile file(beside, flags_of("x"));
+    detail::OpenFile file(path, beside, flags_of("x"));
     try {
         file.take_permissions_of(target);
         file.write(content);

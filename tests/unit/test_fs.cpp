@@ -101,8 +101,19 @@ TEST_F(Files, errors_carry_the_path) {
         }
         EXPECT_THROW(co_await fs::read_file(folder), fs::FileError);
         EXPECT_THROW(co_await fs::write_file(path("no/folder"), "x"), fs::FileError);
-        EXPECT_THROW(co_await fs::write_file(path("no/folder"), "x", {.atomic = true}),
-                     fs::FileError);
+    });
+}
+
+TEST_F(Files, an_error_of_an_atomic_write_carries_the_path_that_was_given) {
+    run([this]() -> Coro<void> {
+        try {
+            co_await fs::write_file(path("no/folder"), "x", {.atomic = true});
+            ADD_FAILURE();
+        } catch (const fs::FileError& error) {
+            EXPECT_EQ(error.path(), path("no/folder"));
+            EXPECT_EQ(std::string(error.what()),
+                      "open '" + path("no/folder") + "': No such file or directory");
+        }
     });
 }
 
