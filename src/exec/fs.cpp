@@ -1,6 +1,8 @@
-// Files, by blocking calls in threads.
+// Files, by blocking calls in threads, which may be those of an executor that signals reach.
 #include <asyncio/executors.hpp>
 #include <asyncio/fs.hpp>
+
+#include "io/system_call.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -25,7 +27,8 @@ public:
     /// Raises: FileError, which names `path`, also if the file lies at another `place`.
     OpenFile(const std::string& path, int flags) : OpenFile(path, path, flags) {}
     OpenFile(std::string path, const std::string& place, int flags)
-        : path_(std::move(path)), fd_(::open(place.c_str(), flags | O_CLOEXEC, 0666)) {
+        : path_(std::move(path)),
+          fd_(uninterrupted([&] { return ::open(place.c_str(), flags | O_CLOEXEC, 0666); })) {
         check(fd_, "open");
     }
     OpenFile(const OpenFile&) = delete;
@@ -78,7 +81,8 @@ public:
     void write(std::string_view data) {
         forget_ahead();
         while (!data.empty()) {
-            const ::ssize_t written = ::write(fd_, data.data(), data.size());
+            const ::ssize_t written =
+                uninterrupted([&] { return ::write(fd_, data.data(), data.size()); });
             check(written, "write");
             data.remove_prefix(static_cast<std::size_t>(written));
         }
@@ -92,7 +96,9 @@ public:
         return place;
     }
 
-    void sync() { check(::fsync(fd_), "sync"); }
+    void sync() {
+        check(uninterrupted([this] { return ::fsync(fd_); }), "sync");
+    }
 
     // What a file of its own takes over from the one that it replaces.
     void take_permissions_of(const std::string& other) {
@@ -103,8 +109,9 @@ public:
     }
 
     void close() {
-        if (is_open()) {
-            check(::close(std::exchange(fd_, -1)), "close");
+        // A signal that comes between leaves the descriptor closed all the same.
+        if (is_open() && ::close(std::exchange(fd_, -1)) < 0 && errno != EINTR) {
+            throw fs::FileError(errno, "close", path_);
         }
     }
 
@@ -154,7 +161,7 @@ private:
     std::size_t read_some(char* data, std::size_t size) const {
         // Only calls for this file wait for this lock.
         // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection)
-        const ::ssize_t count = ::read(fd_, data, size);
+        const ::ssize_t count = uninterrupted([&] { return ::read(fd_, data, size); });
         check(count, "read");
         return static_cast<std::size_t>(count);
     }

@@ -1,9 +1,14 @@
 // asyncio::fs: files that are read and written in threads.
 #include "loop_fixture.hpp"
+#include "thread_states.hpp"
 
 #include <malloc.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -210,6 +215,58 @@ TEST_F(Files, a_file_may_be_dropped_while_an_operation_runs) {
         co_await write;
     });
     EXPECT_EQ(content("a").size(), 1'000'000U);
+}
+
+std::atomic<int> interruptions{0};
+
+// Runs a call in a thread that signals reach.
+class OpenToSignals final : public asyncio::Executor {
+public:
+    void shutdown(bool, bool) override {
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+    // Returns when the thread has waited for something, and a signal has come between.
+    void interrupt() {
+        tid_.wait(0);
+        thread_states::await_sleep("/proc/self/task/" + std::to_string(tid_));
+        const int before = interruptions;
+        ::syscall(SYS_tgkill, ::getpid(), tid_.load(), SIGUSR1);
+        while (interruptions == before) {
+            std::this_thread::yield();
+        }
+    }
+
+protected:
+    void execute(asyncio::Job job) override {
+        thread_ = std::thread([this, job = std::move(job)]() mutable {
+            tid_ = ::gettid();
+            tid_.notify_one();
+            std::move(job).run();
+        });
+    }
+
+private:
+    std::atomic<pid_t> tid_{0};
+    std::thread thread_;
+};
+
+TEST_F(Files, a_signal_that_comes_between_is_no_error) {
+    struct sigaction action{};
+    action.sa_handler = [](int) { ++interruptions; };
+    ::sigaction(SIGUSR1, &action, nullptr);
+    const auto executor = std::make_shared<OpenToSignals>();
+    loop->set_default_executor(executor);
+    ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+    std::thread writer([&] {
+        executor->interrupt();  // it opens the pipe
+        std::ofstream pipe(path("pipe"));
+        executor->interrupt();  // it reads
+        pipe << "text";
+    });
+    EXPECT_EQ(loop->run_until_complete(fs::read_file(path("pipe"))), "text");
+    writer.join();
 }
 
 }  // namespace
