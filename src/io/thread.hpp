@@ -1,4 +1,4 @@
-// Threads as the library starts them: named, and without signals, which are for the program's own.
+// Threads as the library starts them: named, and without signals that are meant for the program.
 #pragma once
 
 #include <pthread.h>
@@ -11,13 +11,19 @@
 namespace asyncio::inline v0 {
 namespace detail {
 
-/// Blocks all signals of this thread for a scope; threads that are started in it inherit that.
+/// Blocks signals of this thread for a scope; threads that are started in it inherit that. Those
+/// that a thread raises by a fault of its own stay: else the program's handler would never hear of
+/// it. So does SIGPROF, by which profilers look at whatever thread is running.
 class SignalsBlocked {
 public:
     SignalsBlocked() noexcept {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+        sigset_t blocked;
+        ::sigfillset(&blocked);
+        for (const int number :
+             {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF}) {
+            ::sigdelset(&blocked, number);
+        }
+        ::pthread_sigmask(SIG_BLOCK, &blocked, &before_);
     }
     SignalsBlocked(const SignalsBlocked&) = delete;
     SignalsBlocked& operator=(const SignalsBlocked&) = delete;

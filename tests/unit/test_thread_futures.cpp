@@ -254,6 +254,74 @@ TEST(ThreadPools, signals_are_blocked_in_the_threads_and_nowhere_else) {
 TEST(ThreadPools, a_cancelled_call_leaves_the_queue) {
     ThreadPoolExecutor pool(1);
     Gate gate;
+TEST(ThreadPools, signals_of_a_threads_own_faults_reach_the_programs_handlers) {
+    ThreadPoolExecutor pool(1);
+    const auto blocked = [] {
+        std::vector<int> numbers;
+        sigset_t mask;
+        ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+        for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
+            if (::sigismember(&mask, number) == 1) {
+                numbers.push_back(number);
+            }
+        }
+        return numbers;
+    };
+    EXPECT_EQ(pool.submit(blocked).result(), std::vector<int>());
+}
+
+// From here on no thread can be made.
+class NoThreads {
+public:
+    NoThreads() {
+        ::pthread_getattr_default_np(&before_);
+        pthread_attr_t huge;
+        ::pthread_attr_init(&huge);
+        ::pthread_attr_setstacksize(&huge, std::size_t{1} << 50);
+        EXPECT_EQ(::pthread_setattr_default_np(&huge), 0);
+        ::pthread_attr_destroy(&huge);
+    }
+    NoThreads(const NoThreads&) = delete;
+    NoThreads& operator=(const NoThreads&) = delete;
+    ~NoThreads() {
+        ::pthread_setattr_default_np(&before_);
+        ::pthread_attr_destroy(&before_);
+    }
+
+private:
+    pthread_attr_t before_{};
+};
+
+TEST(ThreadPools, without_any_thread_a_call_is_refused_and_the_error_tells_why) {
+    ThreadPoolExecutor pool(2);
+    {
+        const NoThreads none;
+        try {
+            pool.submit([] {});
+            ADD_FAILURE() << "it was taken";
+        } catch (const std::system_error& error) {
+            EXPECT_EQ(error.code(), std::errc::resource_unavailable_try_again);
+            EXPECT_TRUE(std::string(error.what()).starts_with("cannot start a thread: "))
+                << error.what();
+        }
+    }
+    EXPECT_EQ(pool.submit([] { return 1; }).result(), 1);
+}
+
+TEST(ThreadPools, those_that_cannot_have_more_threads_go_on_with_fewer) {
+    ThreadPoolExecutor pool(2);
+    Gate gate;
+    const ThreadFuture<void> running = pool.submit(std::ref(gate));
+    gate.wait_until_entered();
+    ThreadFuture<int> queued;
+    {
+        const NoThreads none;
+        queued = pool.submit([] { return 2; });
+    }
+    gate.open();
+    EXPECT_EQ(queued.result(), 2);
+}
+
     const ThreadFuture<void> running = pool.submit(std::ref(gate));
     gate.wait_until_entered();
     bool ran = false;
