@@ -59,17 +59,7 @@ void ThreadPool::add(Job job) {
         const std::lock_guard lock(mutex_);
         check_open();
         if (queued() >= idle_ && started_ < threads_max_) {
-            try {
-                threads_.reserve(threads_.size() + 1);
-                threads_.push_back(
-                    start_thread(thread_name(name_, started_),
-                                 [self = shared_from_this()] { self->run_thread(); }));
-                ++started_;
-            } catch (...) {
-                if (started_ == 0) {
-                    throw;
-                }
-            }
+            start_one();
         }
         const JobPtr state = ThreadFutureAccess::release(job);
         state->set_queue(shared_from_this());
@@ -104,6 +94,20 @@ void ThreadPool::shut_down(bool cancel_jobs) noexcept {
         lock.unlock();
         job->cancel();
         lock.lock();
+void ThreadPool::start_one() {
+    threads_.emplace_back();  // first, because one that has begun must have a place
+    try {
+        threads_.back() = start_thread(thread_name(name_, started_),
+                                       [self = shared_from_this()] { self->run_thread(); });
+        ++started_;
+    } catch (...) {
+        threads_.pop_back();
+        if (started_ == 0) {
+            throw;
+        }
+    }
+}
+
     }
 }
 

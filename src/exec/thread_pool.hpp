@@ -50,6 +50,7 @@ private:
     void spin(std::unique_lock<std::mutex>& lock) noexcept;
     JobPtr pop() noexcept;
     void break_down() noexcept;
+    void start_one();
     std::size_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
     void set_queued(std::size_t count) noexcept { queued_.store(count, std::memory_order_relaxed); }
 

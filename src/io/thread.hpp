@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -43,14 +44,18 @@ inline std::string thread_name(std::string prefix, std::size_t number) {
     return prefix + suffix;
 }
 
-/// Raises: std::system_error.
+/// Raises: std::system_error, which tells that it is about a thread.
 template <class F>
 std::thread start_thread(const std::string& name, F function) {
     const SignalsBlocked blocked;
-    return std::thread([name, function = std::move(function)]() mutable {
-        ::pthread_setname_np(::pthread_self(), name.c_str());
-        function();
-    });
+    try {
+        return std::thread([name, function = std::move(function)]() mutable {
+            ::pthread_setname_np(::pthread_self(), name.c_str());
+            function();
+        });
+    } catch (const std::system_error& error) {
+        throw std::system_error(error.code(), "cannot start a thread");
+    }
 }
 
 }  // namespace detail

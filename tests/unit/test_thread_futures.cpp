@@ -322,6 +322,9 @@ TEST(ThreadPools, those_that_cannot_have_more_threads_go_on_with_fewer) {
     EXPECT_EQ(queued.result(), 2);
 }
 
+TEST(ThreadPools, a_cancelled_call_leaves_the_queue) {
+    ThreadPoolExecutor pool(1);
+    Gate gate;
     const ThreadFuture<void> running = pool.submit(std::ref(gate));
     gate.wait_until_entered();
     bool ran = false;
