@@ -91,8 +91,8 @@ class ThreadPool;
 /// An executor with threads of its own. They are made when there is a job and none of them is idle,
 /// and stay until `shutdown`. All signals are blocked in them.
 ///
-/// The destructor does `shutdown(true)` unless that, or `shutdown(false)`, was called before: then
-/// threads that still run end by themselves.
+/// The destructor does `shutdown(true)`, unless the latest call of it was `shutdown(false)`: then
+/// threads that still run end by themselves. In a thread of the pool neither waits.
 ///
 /// Raises: ValueError if there may be no worker. Cost: an idle pool uses no processor time.
 /// Source: concurrent.futures.ThreadPoolExecutor.

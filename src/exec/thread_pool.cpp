@@ -73,27 +73,6 @@ void ThreadPool::add(Job job) {
     }
 }
 
-void ThreadPool::withdraw(ThreadFutureState& job) noexcept {
-    {
-        const std::lock_guard lock(mutex_);
-        if (!job.linked()) {
-            return;  // a thread has it, and will see that it is cancelled
-        }
-        job.unlink();
-        set_queued(queued() - 1);
-    }
-    job.release();
-}
-
-void ThreadPool::shut_down(bool cancel_jobs) noexcept {
-    std::unique_lock lock(mutex_);
-    shut_down_ = true;
-    changed_.notify_all();
-    while (cancel_jobs && queued() > 0) {
-        const JobPtr job = pop();
-        lock.unlock();
-        job->cancel();
-        lock.lock();
 void ThreadPool::start_one() {
     threads_.emplace_back();  // first, because one that has begun must have a place
     try {
@@ -108,12 +87,34 @@ void ThreadPool::start_one() {
     }
 }
 
+void ThreadPool::withdraw(ThreadFutureState& job) noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!job.linked()) {
+            return;  // a thread has it, and will see that it is cancelled
+        }
+        job.unlink();
+        set_queued(queued() - 1);
     }
+    job.release();
 }
 
-bool ThreadPool::is_shut_down() {
-    const std::lock_guard lock(mutex_);
-    return shut_down_;
+void ThreadPool::shut_down(bool wait, bool cancel_jobs) {
+    std::unique_lock lock(mutex_);
+    shut_down_ = true;
+    left_alone_ = !wait;
+    changed_.notify_all();
+    while (cancel_jobs && queued() > 0) {
+        const JobPtr job = pop();
+        lock.unlock();
+        job->cancel();
+        lock.lock();
+    }
+    lock.unlock();
+    // A thread of the pool cannot wait for itself, nor for one that waits for it.
+    if (wait && own_pool != this) {
+        join();
+    }
 }
 
 void ThreadPool::join() {
@@ -122,22 +123,21 @@ void ThreadPool::join() {
     joining_ += threads.size();
     lock.unlock();
     for (std::thread& thread : threads) {
-        if (thread.get_id() == std::this_thread::get_id()) {
-            thread.detach();  // it cannot wait for itself
-        } else {
-            thread.join();
-        }
+        thread.join();
     }
     lock.lock();
     joining_ -= threads.size();
     joined_.notify_all();
-    if (own_pool != this) {  // else others may wait for this thread
-        joined_.wait(lock, [this] { return joining_ == 0; });
-    }
+    joined_.wait(lock, [this] { return joining_ == 0; });
 }
 
-void ThreadPool::leave_alone() noexcept {
-    const std::lock_guard lock(mutex_);
+void ThreadPool::let_go() {
+    std::unique_lock lock(mutex_);
+    if (!left_alone_) {
+        lock.unlock();
+        shut_down(true, false);
+        lock.lock();
+    }
     for (std::thread& thread : threads_) {
         thread.detach();
     }
@@ -227,20 +227,12 @@ ThreadPoolExecutor::ThreadPoolExecutor(ThreadPoolOptions options)
                                                      : std::move(options.thread_name_prefix),
                                                  std::move(options.initializer))) {}
 
-ThreadPoolExecutor::~ThreadPoolExecutor() {
-    if (!pool_->is_shut_down()) {
-        shutdown();
-    }
-    pool_->leave_alone();
-}
+ThreadPoolExecutor::~ThreadPoolExecutor() { pool_->let_go(); }
 
 void ThreadPoolExecutor::execute(Job job) { pool_->add(std::move(job)); }
 
 void ThreadPoolExecutor::shutdown(bool wait, bool cancel_futures) {
-    pool_->shut_down(cancel_futures);
-    if (wait) {
-        pool_->join();
-    }
+    pool_->shut_down(wait, cancel_futures);
 }
 
 }  // namespace asyncio::inline v0

@@ -21,36 +21,37 @@ namespace detail {
 ///     owns a reference of each; `queued_` is their number.
 ///  2. Of the threads, `idle_` wait for a job; others come for one when they are done with theirs.
 ///  3. At most one thread spins: it sees that `queued_` changes, and needs no wake-up.
-///  4. Every thread is in `threads_`, or has been taken out to be joined or left alone.
+///  4. Every thread is in `threads_`, or has been taken out to be joined, by another one than those
+///     of the pool, or to be left alone. `joining_` counts those that are being joined.
 ///
 /// Thread safety: any thread.
 class ThreadPool final : public JobQueue, public std::enable_shared_from_this<ThreadPool> {
 public:
     ThreadPool(std::size_t threads_max, std::string name, std::function<void()> initializer);
 
-    /// Raises: RuntimeError after `shut_down`; BrokenThreadPool; std::system_error if there is no
-    /// thread and none can be made.
+    /// Raises: RuntimeError after `shut_down`; BrokenThreadPool;
+    /// std::system_error if there is no thread and none can be made.
     void add(Job job);
     void withdraw(ThreadFutureState& job) noexcept override;
 
-    void shut_down(bool cancel_jobs) noexcept;
-    bool is_shut_down();
-    /// Waits until the threads have ended. Requires: shut_down.
-    void join();
-    /// Nobody will join the threads any more.
-    void leave_alone() noexcept;
+    /// `wait`: until the threads have ended, but not in one of them.
+    void shut_down(bool wait, bool cancel_jobs);
+    /// When the executor goes: waits, unless the latest `shut_down` did not. Threads that still
+    /// run are nobody's from then on.
+    void let_go();
 
 private:
     using JobPtr = StatePtr<ThreadFutureState>;
 
     void check_open() const;
+    void start_one();
+    void join();
     void run_thread() noexcept;
     bool initialise() noexcept;
     JobPtr next_job() noexcept;
     void spin(std::unique_lock<std::mutex>& lock) noexcept;
     JobPtr pop() noexcept;
     void break_down() noexcept;
-    void start_one();
     std::size_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
     void set_queued(std::size_t count) noexcept { queued_.store(count, std::memory_order_relaxed); }
 
@@ -70,6 +71,7 @@ private:
     Spinner spinner_;
     bool spinning_ = false;
     bool shut_down_ = false;
+    bool left_alone_ = false;
     bool broken_ = false;
     // In a cache line of its own.
     alignas(64) std::atomic<std::size_t> queued_{0};

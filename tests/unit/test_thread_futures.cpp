@@ -1,5 +1,6 @@
 // ThreadFuture and ThreadPoolExecutor: what they promise without any loop.
 #include "loop_fixture.hpp"
+#include "process_census.hpp"
 #include "thread_states.hpp"
 
 #include <pthread.h>
@@ -251,9 +252,6 @@ TEST(ThreadPools, signals_are_blocked_in_the_threads_and_nowhere_else) {
     EXPECT_FALSE(blocks_interrupt());
 }
 
-TEST(ThreadPools, a_cancelled_call_leaves_the_queue) {
-    ThreadPoolExecutor pool(1);
-    Gate gate;
 TEST(ThreadPools, signals_of_a_threads_own_faults_reach_the_programs_handlers) {
     ThreadPoolExecutor pool(1);
     const auto blocked = [] {
@@ -379,6 +377,65 @@ TEST(ThreadPools, a_job_may_shut_its_own_pool_down) {
     ThreadPoolExecutor pool(2);
     pool.submit([&pool] { pool.shutdown(); }).result();
     EXPECT_THROW(pool.submit([] {}), asyncio::RuntimeError);
+}
+
+// A call that shuts its own pool down, and ends when the thread that made this waits.
+class LongGoodbye {
+public:
+    void operator()(ThreadPoolExecutor& pool) {
+        pool.shutdown();
+        shut_down_.count_down();
+        while (!given_up && !census::status(waiting_).starts_with('S')) {
+            std::this_thread::yield();
+        }
+        ended = true;
+    }
+    void wait_until_shut_down() { shut_down_.wait(); }
+
+    std::atomic<bool> ended{false};
+    std::atomic<bool> given_up{false};
+
+private:
+    const pid_t waiting_ = ::gettid();
+    std::latch shut_down_{1};
+};
+
+TEST(ThreadPools, shutdown_waits_for_a_call_that_has_shut_the_pool_down) {
+    ThreadPoolExecutor pool(2);
+    LongGoodbye call;
+    const ThreadFuture<void> running = pool.submit(std::ref(call), std::ref(pool));
+    call.wait_until_shut_down();
+    pool.shutdown();
+    EXPECT_TRUE(call.ended);
+    call.given_up = true;
+    running.result();
+}
+
+TEST(ThreadPools, the_destructor_waits_for_a_call_that_has_shut_the_pool_down) {
+    LongGoodbye call;
+    ThreadFuture<void> running;
+    {
+        ThreadPoolExecutor pool(2);
+        running = pool.submit(std::ref(call), std::ref(pool));
+        call.wait_until_shut_down();
+    }
+    EXPECT_TRUE(call.ended);
+    call.given_up = true;
+    running.result();
+}
+
+TEST(ThreadPools, one_may_end_in_a_call_of_its_own) {
+    auto pool = std::make_shared<ThreadPoolExecutor>(1);
+    Gate gate;
+    const ThreadFuture<void> last = pool->submit([&gate, &pool] {
+        gate();
+        pool.reset();
+    });
+    gate.wait_until_entered();
+    const ThreadFuture<int> queued = pool->submit([] { return 3; });
+    gate.open();
+    last.result();
+    EXPECT_EQ(queued.result(), 3);
 }
 
 TEST(ThreadPools, each_thread_begins_with_the_initializer) {
