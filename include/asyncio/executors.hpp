@@ -94,6 +94,9 @@ class ThreadPool;
 /// The destructor does `shutdown(true)`, unless the latest call of it was `shutdown(false)`: then
 /// threads that still run end by themselves. In a thread of the pool neither waits.
 ///
+/// A forked child has none of the threads: there `submit` raises RuntimeError, `shutdown` and the
+/// destructor do nothing.
+///
 /// Raises: ValueError if there may be no worker. Cost: an idle pool uses no processor time.
 /// Source: concurrent.futures.ThreadPoolExecutor.
 class ASYNCIO_API ThreadPoolExecutor final : public Executor {

@@ -7,6 +7,8 @@
 #include "base/processors.hpp"
 #include "io/thread.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 
@@ -20,6 +22,15 @@ const char broken_message[] = "the thread pool is broken: a thread's initializer
 
 // Whose thread this is.
 thread_local const ThreadPool* own_pool = nullptr;
+
+// How often this process, and those that it was forked from, were forked.
+constinit std::atomic<std::uint32_t> forks{0};
+
+std::uint32_t count_forks() {
+    [[maybe_unused]] static const int registered =
+        ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+    return forks.load(std::memory_order_relaxed);
+}
 
 std::exception_ptr broken_error() {
     return std::make_exception_ptr(BrokenThreadPool(broken_message));
@@ -40,7 +51,12 @@ std::size_t checked_workers(std::optional<std::size_t> threads_max) {
 }  // namespace
 
 ThreadPool::ThreadPool(std::size_t threads_max, std::string name, std::function<void()> initializer)
-    : threads_max_(threads_max), name_(std::move(name)), initializer_(std::move(initializer)) {}
+    : threads_max_(threads_max), name_(std::move(name)), initializer_(std::move(initializer)),
+      forks_(count_forks()) {}
+
+bool ThreadPool::is_forked() const noexcept {
+    return forks_ != forks.load(std::memory_order_relaxed);
+}
 
 // ---- any thread
 
@@ -54,6 +70,11 @@ void ThreadPool::check_open() const {
 }
 
 void ThreadPool::add(Job job) {
+    if (is_forked()) {
+        throw RuntimeError(
+            "the thread pool belongs to the process that made it, and a fork of that "
+            "has none of its threads: make another pool there");
+    }
     bool is_seen = false;
     {
         const std::lock_guard lock(mutex_);
@@ -88,6 +109,9 @@ void ThreadPool::start_one() {
 }
 
 void ThreadPool::withdraw(ThreadFutureState& job) noexcept {
+    if (is_forked()) {
+        return;
+    }
     {
         const std::lock_guard lock(mutex_);
         if (!job.linked()) {
@@ -227,12 +251,20 @@ ThreadPoolExecutor::ThreadPoolExecutor(ThreadPoolOptions options)
                                                      : std::move(options.thread_name_prefix),
                                                  std::move(options.initializer))) {}
 
-ThreadPoolExecutor::~ThreadPoolExecutor() { pool_->let_go(); }
+ThreadPoolExecutor::~ThreadPoolExecutor() {
+    if (pool_->is_forked()) {
+        new std::shared_ptr(pool_);  // it stays: its threads can be neither joined nor let go
+        return;
+    }
+    pool_->let_go();
+}
 
 void ThreadPoolExecutor::execute(Job job) { pool_->add(std::move(job)); }
 
 void ThreadPoolExecutor::shutdown(bool wait, bool cancel_futures) {
-    pool_->shut_down(wait, cancel_futures);
+    if (!pool_->is_forked()) {
+        pool_->shut_down(wait, cancel_futures);
+    }
 }
 
 }  // namespace asyncio::inline v0

@@ -23,16 +23,22 @@ namespace detail {
 ///  3. At most one thread spins: it sees that `queued_` changes, and needs no wake-up.
 ///  4. Every thread is in `threads_`, or has been taken out to be joined, by another one than those
 ///     of the pool, or to be left alone. `joining_` counts those that are being joined.
+///  5. In a forked child nothing but constants is touched: whoever had the mutex is not there.
 ///
 /// Thread safety: any thread.
 class ThreadPool final : public JobQueue, public std::enable_shared_from_this<ThreadPool> {
 public:
     ThreadPool(std::size_t threads_max, std::string name, std::function<void()> initializer);
 
-    /// Raises: RuntimeError after `shut_down`; BrokenThreadPool;
+    /// Raises: RuntimeError after `shut_down`, and in a forked child; BrokenThreadPool;
     /// std::system_error if there is no thread and none can be made.
     void add(Job job);
     void withdraw(ThreadFutureState& job) noexcept override;
+
+    /// Whether this process is a fork of that which made the pool.
+    bool is_forked() const noexcept;
+
+    // Requires, for all that follow: not forked.
 
     /// `wait`: until the threads have ended, but not in one of them.
     void shut_down(bool wait, bool cancel_jobs);
@@ -58,6 +64,7 @@ private:
     const std::size_t threads_max_;
     const std::string name_;
     const std::function<void()> initializer_;
+    const std::uint32_t forks_;  // of the program, when this was made
 
     std::mutex mutex_;
     // Guarded by mutex_; a thread that spins reads `queued_` without.

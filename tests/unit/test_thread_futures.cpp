@@ -1,10 +1,12 @@
 // ThreadFuture and ThreadPoolExecutor: what they promise without any loop.
 #include "loop_fixture.hpp"
 #include "process_census.hpp"
+#include "sanitizers.hpp"
 #include "thread_states.hpp"
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <latch>
@@ -436,6 +438,43 @@ TEST(ThreadPools, one_may_end_in_a_call_of_its_own) {
     gate.open();
     last.result();
     EXPECT_EQ(queued.result(), 3);
+}
+
+// What a child finds that was forked beside a pool whose only thread was busy; a number for its
+// exit status.
+int check_forked_child(std::unique_ptr<ThreadPoolExecutor> pool, const ThreadFuture<int>& queued) {
+    try {
+        pool->submit([] {});
+        return 1;
+    } catch (const asyncio::RuntimeError&) {
+    }
+    if (!queued.cancel()) {
+        return 2;
+    }
+    pool->shutdown(true, true);
+    pool.reset();
+    return ThreadPoolExecutor(1).submit([] { return 0; }).result();
+}
+
+TEST(ThreadPools, a_forked_child_has_none_of_the_threads_and_makes_pools_of_its_own) {
+    if (built_with_tsan) {
+        GTEST_SKIP() << "ThreadSanitizer makes no threads in a child";
+    }
+    auto pool = std::make_unique<ThreadPoolExecutor>(1);
+    Gate gate;
+    const ThreadFuture<void> running = pool->submit(std::ref(gate));
+    gate.wait_until_entered();
+    const ThreadFuture<int> queued = pool->submit([] { return 4; });
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::_exit(check_forked_child(std::move(pool), queued));
+    }
+    int status = -1;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    gate.open();
+    EXPECT_EQ(queued.result(), 4);
 }
 
 TEST(ThreadPools, each_thread_begins_with_the_initializer) {
