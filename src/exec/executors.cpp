@@ -7,6 +7,7 @@
 
 #include "io/thread.hpp"
 
+#include <cstdio>
 #include <thread>
 
 namespace asyncio::inline v0 {
@@ -106,8 +107,8 @@ public:
     OwnedExecutor& operator=(const OwnedExecutor&) = delete;
     // A loop that closes does not wait.
     ~OwnedExecutor() override {
-        if (executor != nullptr) {
-            executor->shutdown(false);
+        if (executor_ != nullptr) {
+            leave_alone();
         }
     }
 
@@ -118,9 +119,35 @@ public:
         return static_cast<OwnedExecutor&>(*slot);
     }
 
-    std::shared_ptr<Executor> executor;
+    const std::shared_ptr<Executor>& get() const noexcept { return executor_; }
+    // The loop goes on meanwhile, so a destructor that waits for calls is none of its business.
+    void replace(std::shared_ptr<Executor> executor) noexcept {
+        if (executor_.use_count() == 1) {
+            leave_alone();
+        }
+        executor_ = std::move(executor);
+    }
+
     bool shut_down = false;
+
+private:
+    void leave_alone() noexcept {
+        try {
+            executor_->shutdown(false);
+        } catch (...) {
+            log(LogLevel::error, "exception in the shutdown of a default executor: " +
+                                     describe_exception(std::current_exception()));
+        }
+    }
+
+    std::shared_ptr<Executor> executor_;
 };
+
+std::string seconds_text(Duration duration) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g seconds", std::chrono::duration<double>(duration).count());
+    return text;
+}
 
 }  // namespace
 
@@ -132,11 +159,11 @@ Executor& EventLoop::default_executor() {
         throw RuntimeError("Executor shutdown has been called: the loop's default executor takes "
                            "no calls any more");
     }
-    if (owned.executor == nullptr) {
-        owned.executor = std::make_shared<ThreadPoolExecutor>(
-            ThreadPoolOptions{.thread_name_prefix = "asyncio"});
+    if (owned.get() == nullptr) {
+        owned.replace(std::make_shared<ThreadPoolExecutor>(
+            ThreadPoolOptions{.thread_name_prefix = "asyncio"}));
     }
-    return *owned.executor;
+    return *owned.get();
 }
 
 void EventLoop::set_default_executor(std::shared_ptr<Executor> executor) {
@@ -144,21 +171,30 @@ void EventLoop::set_default_executor(std::shared_ptr<Executor> executor) {
     if (executor == nullptr) {
         throw TypeError("set_default_executor needs an executor, and got null");
     }
-    detail::OwnedExecutor::of(default_executor_).executor = std::move(executor);
+    detail::OwnedExecutor::of(default_executor_).replace(std::move(executor));
 }
 
 Coro<void> EventLoop::shutdown_default_executor(std::optional<Duration> timeout) {
     auto& owned = detail::OwnedExecutor::of(default_executor_);
     owned.shut_down = true;
-    const std::shared_ptr<Executor> executor = owned.executor;
+    const std::shared_ptr<Executor> executor = owned.get();
     if (executor == nullptr) {
         co_return;
     }
     auto joined = detail::ThreadFutureAccess::make_call([executor] { executor->shutdown(true); });
-    std::thread joiner = detail::start_thread(
-        "asyncio_join",
-        [job = detail::ThreadFutureAccess::make_job(
-             detail::ThreadFutureAccess::state(joined))]() mutable { std::move(job).run(); });
+    std::thread joiner;
+    try {
+        joiner = detail::start_thread(
+            "asyncio_join",
+            [job = detail::ThreadFutureAccess::make_job(
+                 detail::ThreadFutureAccess::state(joined))]() mutable { std::move(job).run(); });
+    } catch (const std::system_error& error) {
+        detail::log(LogLevel::warning,
+                    std::string("the default executor's threads are not waited for: ") +
+                        error.what());
+        executor->shutdown(false);
+        co_return;
+    }
     struct Leave {
         std::thread& thread;
         ~Leave() {
@@ -169,17 +205,18 @@ Coro<void> EventLoop::shutdown_default_executor(std::optional<Duration> timeout)
     } const leave{joiner};
     bool in_time = true;
     try {
-        co_await detail::wait_for(wrap_future(std::move(joined)), timeout);
+        co_await detail::wait_for(wrap_future(joined), timeout);
     } catch (const TimeoutError&) {
-        in_time = false;
+        in_time = joined.done() && !joined.cancelled();  // then it is the executor's own
     }
     if (in_time) {
         joiner.join();
+        joined.result();
         co_return;
     }
     detail::log(LogLevel::warning,
                 "the default executor did not finish joining its threads within " +
-                    std::to_string(std::chrono::duration<double>(*timeout).count()) + " seconds");
+                    detail::seconds_text(*timeout));
     executor->shutdown(false);
 }
 

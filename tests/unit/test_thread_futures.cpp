@@ -1,5 +1,6 @@
 // ThreadFuture and ThreadPoolExecutor: what they promise without any loop.
 #include "loop_fixture.hpp"
+#include "no_threads.hpp"
 #include "process_census.hpp"
 #include "sanitizers.hpp"
 #include "thread_states.hpp"
@@ -269,28 +270,6 @@ TEST(ThreadPools, signals_of_a_threads_own_faults_reach_the_programs_handlers) {
     };
     EXPECT_EQ(pool.submit(blocked).result(), std::vector<int>());
 }
-
-// From here on no thread can be made.
-class NoThreads {
-public:
-    NoThreads() {
-        ::pthread_getattr_default_np(&before_);
-        pthread_attr_t huge;
-        ::pthread_attr_init(&huge);
-        ::pthread_attr_setstacksize(&huge, std::size_t{1} << 50);
-        EXPECT_EQ(::pthread_setattr_default_np(&huge), 0);
-        ::pthread_attr_destroy(&huge);
-    }
-    NoThreads(const NoThreads&) = delete;
-    NoThreads& operator=(const NoThreads&) = delete;
-    ~NoThreads() {
-        ::pthread_setattr_default_np(&before_);
-        ::pthread_attr_destroy(&before_);
-    }
-
-private:
-    pthread_attr_t before_{};
-};
 
 TEST(ThreadPools, without_any_thread_a_call_is_refused_and_the_error_tells_why) {
     ThreadPoolExecutor pool(2);
