@@ -31,6 +31,8 @@ bool ThreadFutureState::cancel() noexcept {
     if (!leave_pending(Status::cancelled)) {
         return status() == Status::cancelled;
     }
+    // A callback may drop the handle through which this was called.
+    const StatePtr<ThreadFutureState> alive(this);
     if (queue_ != nullptr) {
         std::exchange(queue_, nullptr)->withdraw(*this);
     }

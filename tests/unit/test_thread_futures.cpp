@@ -131,6 +131,20 @@ TEST(ThreadFutures, a_call_that_runs_cannot_be_cancelled) {
     EXPECT_FALSE(future.cancel());
 }
 
+TEST(ThreadFutures, a_callback_may_drop_the_handle_through_which_the_call_was_cancelled) {
+    ManualExecutor executor;
+    auto handle = std::make_unique<ThreadFuture<int>>(executor.submit([] { return 1; }));
+    std::string notes;
+    handle->add_done_callback([&] {
+        executor.jobs.clear();
+        handle.reset();
+        notes += "a";
+    });
+    handle->add_done_callback([&] { notes += "b"; });
+    EXPECT_TRUE(handle->cancel());
+    EXPECT_EQ(notes, "ab");
+}
+
 TEST(ThreadFutures, a_job_that_is_dropped_is_cancelled) {
     ManualExecutor executor;
     const ThreadFuture<int> future = executor.submit([] { return 1; });
