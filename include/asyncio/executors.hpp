@@ -167,9 +167,10 @@ private:
 
 template <bool moves, class T>
 Future<T> wrap(const ThreadFuture<T>& source, EventLoop& loop, std::source_location here) {
+    ThreadFutureState& call = ThreadFutureAccess::state(source);
     auto* state = new WrappedFutureOf<T, moves>(loop, FutureKind::future, here);
     Future<T> future = HandleAccess::make<Future<T>>(state);
-    state->begin(ThreadFutureAccess::state(source));
+    state->begin(call);
     return future;
 }
 
@@ -178,7 +179,8 @@ Future<T> wrap(const ThreadFuture<T>& source, EventLoop& loop, std::source_locat
 /// A future of the running loop that ends as `source` does. Cancelling it cancels `source`. The
 /// result is copied; that of an rvalue is moved, and nobody else gets it.
 ///
-/// Raises: RuntimeError if no loop runs in this thread. Source: asyncio.wrap_future.
+/// Raises: RuntimeError if no loop runs in this thread, or if `source` names nothing. Source:
+/// asyncio.wrap_future.
 template <class T>
 Future<T> wrap_future(const ThreadFuture<T>& source,
                       std::source_location here = std::source_location::current()) {

@@ -151,13 +151,16 @@ using thread_result_t =
 
 struct ThreadFutureAccess;
 
+[[noreturn]] ASYNCIO_API void throw_null_thread_future();
+
 }  // namespace detail
 
 /// A handle of the result of a call in another thread, or of a coroutine in another thread's loop.
 /// A coroutine waits for it with `co_await wrap_future(future)`; everybody else blocks in
 /// `result()`.
 ///
-/// Dropping every handle neither cancels the call nor reports its error.
+/// Dropping every handle neither cancels the call nor reports its error. All functions raise
+/// RuntimeError for a handle that names nothing.
 ///
 /// Thread safety: any thread may use any handle; `const` functions of one handle do not disturb
 /// each other. But a `result()` that moves the result out must be the last use of all handles.
@@ -173,11 +176,11 @@ public:
 
     /// Prevents a call that has not started; that of a coroutine, which need not obey, is
     /// requested. Returns false if the call runs or has ended.
-    bool cancel() const noexcept { return state_->cancel(); }
-    bool cancelled() const noexcept { return state_->status() == Status::cancelled; }
-    bool running() const noexcept { return state_->status() == Status::running; }
+    bool cancel() const { return state().cancel(); }
+    bool cancelled() const { return state().status() == Status::cancelled; }
+    bool running() const { return state().status() == Status::running; }
     /// True if it has ended or was cancelled.
-    bool done() const noexcept { return state_->done(); }
+    bool done() const { return state().done(); }
 
     /// Blocks until it is done; returns the result or throws the exception. An rvalue's result or
     /// exception is moved out, and nobody else gets it. Raises also: CancelledError, TimeoutError
@@ -216,22 +219,28 @@ private:
     friend struct detail::ThreadFutureAccess;
     explicit ThreadFuture(detail::ThreadFutureStateOf<T>* state) noexcept : state_(state) {}
 
+    detail::ThreadFutureStateOf<T>& state() const {
+        if (!state_) [[unlikely]] {
+            detail::throw_null_thread_future();
+        }
+        return *state_;
+    }
     detail::LvalueResult<T> get(std::optional<Duration> timeout) const {
-        state_->wait(timeout);
+        state().wait(timeout);
         state_->check_result();
         if constexpr (!std::is_void_v<T>) {
             return state_->value;
         }
     }
     T take(std::optional<Duration> timeout) {
-        state_->wait(timeout);
+        state().wait(timeout);
         state_->take_result();
         if constexpr (!std::is_void_v<T>) {
             return std::move(state_->value);
         }
     }
     std::exception_ptr get_exception(std::optional<Duration> timeout) const {
-        state_->wait(timeout);
+        state().wait(timeout);
         state_->check_result_or_error();
         return state_->receiver().error;
     }
@@ -277,8 +286,8 @@ struct ThreadFutureAccess {
         return ThreadFuture<T>(state);
     }
     template <class T>
-    static ThreadFutureStateOf<T>& state(const ThreadFuture<T>& future) noexcept {
-        return *future.state_;
+    static ThreadFutureStateOf<T>& state(const ThreadFuture<T>& future) {
+        return future.state();
     }
     static Job make_job(ThreadFutureState& state) noexcept { return Job(state); }
     static StatePtr<ThreadFutureState> release(Job& job) noexcept {
@@ -324,7 +333,7 @@ template <class T>
 template <class F>
     requires std::invocable<F&, ThreadFuture<T>> || std::invocable<F&>
 void ThreadFuture<T>::add_done_callback(F callback) const {
-    state_->add_callback(std::make_unique<detail::ThreadCallbackOf<T, F>>(std::move(callback)));
+    state().add_callback(std::make_unique<detail::ThreadCallbackOf<T, F>>(std::move(callback)));
 }
 
 }  // namespace asyncio::inline v0

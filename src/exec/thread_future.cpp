@@ -16,6 +16,12 @@ namespace {
 
 }  // namespace
 
+void throw_null_thread_future() {
+    throw RuntimeError(
+        "this ThreadFuture is empty (default constructed or moved from); submit() of "
+        "an executor and run_coroutine_threadsafe() give one");
+}
+
 ThreadFutureState::~ThreadFutureState() {
     while (!callbacks_.empty()) {
         delete &callbacks_.pop_front();

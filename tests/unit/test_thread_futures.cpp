@@ -145,6 +145,23 @@ TEST(ThreadFutures, a_callback_may_drop_the_handle_through_which_the_call_was_ca
     EXPECT_EQ(notes, "ab");
 }
 
+TEST(ThreadFutures, a_handle_that_names_nothing_throws) {
+    const ThreadFuture<int> nothing;
+    EXPECT_FALSE(nothing);
+    EXPECT_THROW(nothing.cancel(), asyncio::RuntimeError);
+    EXPECT_THROW(static_cast<void>(nothing.cancelled()), asyncio::RuntimeError);
+    EXPECT_THROW(static_cast<void>(nothing.running()), asyncio::RuntimeError);
+    EXPECT_THROW(static_cast<void>(nothing.done()), asyncio::RuntimeError);
+    EXPECT_THROW(nothing.result(), asyncio::RuntimeError);
+    EXPECT_THROW(ThreadFuture<int>().result(0s), asyncio::RuntimeError);
+    EXPECT_THROW(nothing.exception(), asyncio::RuntimeError);
+    EXPECT_THROW(nothing.add_done_callback([] {}), asyncio::RuntimeError);
+    asyncio::run([&]() -> asyncio::Coro<void> {
+        EXPECT_THROW(static_cast<void>(asyncio::wrap_future(nothing)), asyncio::RuntimeError);
+        co_return;
+    });
+}
+
 TEST(ThreadFutures, a_job_that_is_dropped_is_cancelled) {
     ManualExecutor executor;
     const ThreadFuture<int> future = executor.submit([] { return 1; });
