@@ -80,7 +80,8 @@ WorkerMain worker_main(F function) {
 /// main task. A process that ends by itself, a crash for instance, is an exception of that worker,
 /// BrokenWorker, unless it is replaced (see `restart`). What a worker throws keeps its type as
 /// it does on its way out of a ProcessPoolExecutor. A third Ctrl-C kills all processes, and they
-/// are killed if the program ends, however it does.
+/// are killed if the program ends, however it does; one that has changed its user, once it is back
+/// in its loop.
 ///
 /// Raises: RuntimeError if a loop runs in this thread, and with `processes` if the program has
 /// other threads; ValueError without a worker, and for `restart` without `processes`;

@@ -14,6 +14,7 @@
 #include "io/thread.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,7 +128,8 @@ void handle(int number, void (*handler)(int)) noexcept {
     }
 }
 
-std::exception_ptr run_worker(Worker& worker, int requests, const sigset_t& mask) {
+// `program`: a pidfd of the program, or -1.
+std::exception_ptr run_worker(Worker& worker, int requests, int program, const sigset_t& mask) {
     own_requests = requests;
     handle(SIGTERM, &request_own_end);
     handle(SIGINT, &leave_to_the_program);
@@ -139,6 +141,10 @@ std::exception_ptr run_worker(Worker& worker, int requests, const sigset_t& mask
         }
         worker.cancel();
     });
+    if (program >= 0) {
+        // A worker that has changed its user gets no signal at the program's end.
+        worker.loop().add_reader(program, [] { ::raise(SIGKILL); });
+    }
     ::sigprocmask(SIG_SETMASK, &mask, nullptr);
     return worker.run();
 }
@@ -157,7 +163,8 @@ struct WorkerProcess {
 class WorkerProcesses {
 public:
     WorkerProcesses(std::size_t n, const WorkerMain& main, const WorkersOptions& options)
-        : main_(main), options_(options), processes_(n) {
+        : main_(main), options_(options),
+          program_(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))), processes_(n) {
         ::sigemptyset(&taken_);
         ::sigaddset(&taken_, SIGCHLD);
         for (const int number : {SIGINT, SIGTERM}) {
@@ -247,7 +254,7 @@ private:
             std::exception_ptr error;
             try {
                 Worker worker(index, main_, options_);
-                error = run_worker(worker, own.requests.get(), mask_);
+                error = run_worker(worker, own.requests.get(), program_.get(), mask_);
             } catch (...) {
                 error = std::current_exception();  // there is no loop
             }
@@ -361,6 +368,7 @@ private:
 void run_worker_processes(std::size_t n, const WorkerMain& main, const WorkersOptions& options) {
     if (const int threads = count_threads(); threads > 1) {
         throw RuntimeError("run_workers copies the program, which must not have other threads, and "
+    const UniqueFd program_;  // a pidfd, for the workers, or -1 where the kernel has none
                            "it has " +
                            std::to_string(threads) + ": call it before they are started");
     }

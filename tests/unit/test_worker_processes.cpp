@@ -2,7 +2,12 @@
 #include <asyncio/process_pool.hpp>
 
 #include "loop_fixture.hpp"
+#include "process_census.hpp"
+#include "sanitizers.hpp"
 #include "workers_fixture.hpp"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <csignal>
 #include <cstdio>
@@ -148,6 +153,27 @@ TEST_F(WorkerProcesses, they_end_with_a_program_that_is_killed) {
     alive.writer = asyncio::detail::UniqueFd();
     EXPECT_EQ(read_all(alive.reader.get()), "");  // returns when no process has the other end
     EXPECT_EQ(notes.sorted(), Notes());
+}
+
+TEST_F(WorkerProcesses, one_that_has_changed_its_user_ends_with_the_program_too) {
+    const pid_t program = ::fork();
+    if (program == 0) {
+        run_workers(1,
+                    [this]() -> Coro<void> {
+                        ::prctl(PR_SET_PDEATHSIG, 0);  // as the kernel does then
+                        ready.add(std::to_string(::getpid()));
+                        co_await wait_for_ever();
+                    },
+                    {.processes = true});
+    }
+    const census::Watch worker(std::stoi(ready.next()));
+    ::kill(program, SIGKILL);
+    ::waitpid(program, nullptr, 0);
+    constexpr int patience = 20'000;
+    if (!worker.has_ended(patience)) {
+        ADD_FAILURE() << "it goes on";
+        ::kill(worker.pid(), SIGKILL);
+    }
 }
 
 // As a terminal does, and a service manager.
