@@ -20,7 +20,8 @@ struct WorkersOptions {
     /// Each worker is a process, a copy of the program, and not a thread.
     bool processes = false;
     /// Whether a process that ends by itself, or by a SIGTERM from elsewhere, is replaced: at once,
-    /// but not twice in a second. Only for processes.
+    /// but not twice in a second. If that fails, the others go on, and it is tried again, with a
+    /// line of the log. Only for processes.
     bool restart = false;
     /// Without a value: as the environment says.
     std::optional<bool> debug{};

@@ -214,11 +214,7 @@ private:
     void start_or_stop() {
         for (std::size_t i = 0; i < processes_.size() && !ends_.stopping(); ++i) {
             if (processes_[i].due && *processes_[i].due <= steady_clock::now()) {
-                try {
-                    start(i);
-                } catch (...) {
-                    ends_.add(std::current_exception());
-                }
+                start_or_fail(i);
             }
         }
         if (ends_.stopping() && !std::exchange(asked_, true)) {
@@ -226,6 +222,24 @@ private:
                 process.due.reset();
             }
             request_all(request_cancel);
+        }
+    }
+
+    // Where there is no room for a copy now, those that run go on, and there may be room later.
+    void start_or_fail(std::size_t index) {
+        WorkerProcess& process = processes_[index];
+        const bool is_first = process.started == steady_clock::time_point();
+        try {
+            start(index);
+        } catch (...) {
+            if (is_first) {
+                ends_.add(std::current_exception());
+                return;
+            }
+            log(LogLevel::error,
+                options_.name + "_" + std::to_string(index) +
+                    " cannot be replaced now: " + describe_exception(std::current_exception()));
+            process.due = process.started + between_starts;
         }
     }
 
@@ -354,6 +368,7 @@ private:
 
     const WorkerMain& main_;
     const WorkersOptions& options_;
+    const UniqueFd program_;  // a pidfd, for the workers, or -1 where the kernel has none
     std::vector<WorkerProcess> processes_;
     WorkerEnds ends_;
     sigset_t taken_;                   // the signals that are waited for
@@ -368,7 +383,6 @@ private:
 void run_worker_processes(std::size_t n, const WorkerMain& main, const WorkersOptions& options) {
     if (const int threads = count_threads(); threads > 1) {
         throw RuntimeError("run_workers copies the program, which must not have other threads, and "
-    const UniqueFd program_;  // a pidfd, for the workers, or -1 where the kernel has none
                            "it has " +
                            std::to_string(threads) + ": call it before they are started");
     }

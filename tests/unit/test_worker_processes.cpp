@@ -279,4 +279,39 @@ TEST_F(WorkerProcesses, with_restart_one_that_ends_by_itself_is_replaced) {
     EXPECT_TRUE(lines[1].ends_with(", was asked to end, and is replaced")) << lines[1];
 }
 
+TEST_F(WorkerProcesses, with_restart_one_that_cannot_be_replaced_now_is_replaced_later) {
+    if (built_with_ubsan) {
+        GTEST_SKIP() << "it needs descriptors of its own";
+    }
+    rlimit descriptors{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    Notes lines;
+    auto outer = asyncio::set_log_sink([&](asyncio::LogLevel, std::string_view text) {
+        lines.emplace_back(text);
+        if (lines.size() == 2) {
+            ::setrlimit(RLIMIT_NOFILE, &descriptors);
+        }
+    });
+    const Notebook todo;
+    todo.add("crash");
+    todo.add("throw");
+    const auto main = [&](std::size_t index) -> Coro<void> {
+        const std::string what = index == 0 ? todo.next() : "wait";
+        notes.add(what);
+        if (what == "crash") {
+            const rlimit none{0, descriptors.rlim_max};
+            ::prlimit(::getppid(), RLIMIT_NOFILE, &none, nullptr);
+            ::raise(SIGKILL);
+        } else if (what == "throw") {
+            throw ValueError("enough");
+        }
+        co_await wait_for_ever();
+    };
+    EXPECT_EQ(error_of(2, main, true), "enough");
+    asyncio::set_log_sink(std::move(outer));
+    EXPECT_EQ(notes.sorted(), (Notes{"crash", "throw", "wait"}));
+    ASSERT_EQ(lines.size(), 2U);
+    EXPECT_TRUE(lines[1].starts_with("worker_0 cannot be replaced now: ")) << lines[1];
+}
+
 }  // namespace
