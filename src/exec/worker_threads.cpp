@@ -19,8 +19,7 @@ namespace {
 class WorkerThread {
 public:
     WorkerThread(std::size_t index, const WorkerMain& main, const WorkersOptions& options)
-        : worker_(index, main, options), door_(worker_.loop()),
-          name_(thread_name(options.name, index)) {}
+        : worker_(index, main, options), door_(worker_.loop()) {}
     WorkerThread(const WorkerThread&) = delete;
     WorkerThread& operator=(const WorkerThread&) = delete;
     ~WorkerThread() {
@@ -31,10 +30,10 @@ public:
     }
 
     /// The future: what the worker threw, or null. Raises: std::system_error.
-    ThreadFuture<std::exception_ptr> start() {
+    ThreadFuture<std::exception_ptr> start(const std::string& name) {
         auto end = ThreadFutureAccess::make_call([this] { return worker_.run(); });
-        thread_ = start_thread(name_, [job = ThreadFutureAccess::make_job(ThreadFutureAccess::state(
-                                           end))]() mutable { std::move(job).run(); });
+        thread_ = start_thread(name, [job = ThreadFutureAccess::make_job(ThreadFutureAccess::state(
+                                          end))]() mutable { std::move(job).run(); });
         return end;
     }
     void cancel() {
@@ -47,14 +46,13 @@ public:
 private:
     Worker worker_;
     const LoopDoor door_;
-    const std::string name_;
     std::thread thread_;
 };
 
 class WorkerThreads {
 public:
     WorkerThreads(std::size_t n, const WorkerMain& main, const WorkersOptions& options)
-        : runner_({.debug = options.debug}) {
+        : options_(options), runner_({.debug = options.debug}) {
         for (std::size_t i = 0; i < n; ++i) {
             threads_.emplace_back(i, main, options);
         }
@@ -111,8 +109,8 @@ private:
     std::vector<Future<std::exception_ptr>> start_all() {
         std::vector<Future<std::exception_ptr>> started;
         try {
-            for (WorkerThread& thread : threads_) {
-                started.push_back(wrap_future(thread.start()));
+            for (std::size_t i = 0; i < threads_.size(); ++i) {
+                started.push_back(wrap_future(threads_[i].start(thread_name(options_.name, i))));
             }
         } catch (...) {
             ends_.add(std::current_exception());
@@ -126,6 +124,7 @@ private:
         }
     }
 
+    const WorkersOptions& options_;
     std::deque<WorkerThread> threads_;  // they stay where they are
     WorkerEnds ends_;
     Runner runner_;

@@ -15,7 +15,6 @@ class Worker {
 public:
     Worker(std::size_t index, const WorkerMain& main, const WorkersOptions& options);
 
-    const std::string& name() const noexcept { return name_; }
     EventLoop& loop() { return runner_.get_loop(); }
     /// Runs the main task, and closes the loop. Returns what it threw, or null.
     std::exception_ptr run() noexcept;
