@@ -295,13 +295,13 @@ public:
     /// RuntimeError on a closed loop or once the executor is shut down. Source: S201, S202.
     template <class F, class... Args>
     auto run_in_executor(Executor* executor, F&& function, Args&&... args);
-    /// The one before, if nobody else has it, is told `shutdown(false)`: its calls go on, and nobody
-    /// waits for them. Raises: TypeError for null.
+    /// The one before, if nobody else has it, is told `shutdown(false)`: its calls go on, and
+    /// nobody waits for them. Raises: TypeError for null.
     void set_default_executor(std::shared_ptr<Executor> executor);
     /// Waits until the default executor has run what it was given, and has ended its threads; for
     /// at most `timeout`, after which they are warned about and left alone, as they are if there is
-    /// no thread to wait in. `run` and Runner call this. Raises: what the executor's `shutdown` does.
-    /// Source: S203.
+    /// no thread to wait in. `run` and Runner call this. Raises: what the executor's `shutdown`
+    /// throws. Source: S203.
     Coro<void> shutdown_default_executor(std::optional<Duration> timeout = std::nullopt);
 
     // ---- file descriptors (src/io)

@@ -89,10 +89,12 @@ class ThreadPool;
 }  // namespace detail
 
 /// An executor with threads of its own. They are made when there is a job and none of them is idle,
-/// and stay until `shutdown`. All signals are blocked in them.
+/// and stay until `shutdown`. Signals are blocked in them, but for SIGPROF and those that a thread
+/// raises by a fault of its own, such as SIGSEGV.
 ///
 /// The destructor does `shutdown(true)`, unless the latest call of it was `shutdown(false)`: then
-/// threads that still run end by themselves. In a thread of the pool neither waits.
+/// threads that still run end by themselves. In a thread of the pool neither waits. In a loop's
+/// thread both block the loop.
 ///
 /// A forked child has none of the threads: there `submit` raises RuntimeError, `shutdown` and the
 /// destructor do nothing.

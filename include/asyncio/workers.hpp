@@ -66,7 +66,8 @@ WorkerMain worker_main(F function) {
 /// With `reuse_port` the kernel spreads the connections over the servers that listen at the port.
 ///
 /// The calling thread only waits. Each worker is what `run` is in its thread: it has a copy of
-/// `main` and of the caller's context, and a Runner. Worker threads have all signals blocked.
+/// `main` and of the caller's context, and a Runner. In worker threads signals are blocked, but for
+/// SIGPROF and those that a thread raises by a fault of its own, such as SIGSEGV.
 ///
 /// An exception of one worker cancels the main tasks of the others. Once all have ended it is
 /// thrown again, as it is if it is the only one, else in an ExceptionGroup. A worker whose main
@@ -77,12 +78,13 @@ WorkerMain worker_main(F function) {
 /// breaks all loops.
 ///
 /// With `processes` each worker is a copy of the program, made by fork, that never returns from
-/// here; everything else is the same. A worker may handle signals then, and a SIGTERM cancels its
-/// main task. A process that ends by itself, a crash for instance, is an exception of that worker,
+/// here; everything else is the same. Meanwhile SIGCHLD has its default action in the program,
+/// whoever handles it else. A worker may handle signals, and a SIGTERM cancels its main task. A
+/// process that ends by itself, a crash for instance, is an exception of that worker,
 /// BrokenWorker, unless it is replaced (see `restart`). What a worker throws keeps its type as
-/// it does on its way out of a ProcessPoolExecutor. A third Ctrl-C kills all processes, and they
-/// are killed if the program ends, however it does; one that has changed its user, once it is back
-/// in its loop.
+/// it does on its way out of a ProcessPoolExecutor. A third Ctrl-C kills all processes, and
+/// they are killed if the program ends, however it does; one that has changed its user, once it
+/// is back in its loop.
 ///
 /// Raises: RuntimeError if a loop runs in this thread, and with `processes` if the program has
 /// other threads; ValueError without a worker, and for `restart` without `processes`;
