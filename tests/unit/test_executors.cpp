@@ -1,8 +1,6 @@
 // Calls in other threads as a loop sees them: run_in_executor, to_thread, wrap_future, and
 // run_coroutine_threadsafe.
 #include "loop_fixture.hpp"
-#include "no_threads.hpp"
-#include "process_census.hpp"
 
 #include <atomic>
 #include <latch>
@@ -225,85 +223,6 @@ TEST_F(Executors, S203_after_the_timeout_it_warns_and_leaves_the_threads_alone) 
 
 TEST_F(Executors, S203_set_default_executor_refuses_null) {
     EXPECT_THROW(loop->set_default_executor(nullptr), asyncio::TypeError);
-}
-
-// Ends when the thread that made it waits for something, or has gone on.
-struct Unhurried {
-    void operator()() {
-        begun.count_down();
-        while (!gone_on && !census::status(maker).starts_with('S')) {
-            std::this_thread::yield();
-        }
-        was_waited_for = !gone_on;
-    }
-    const pid_t maker = ::gettid();
-    std::latch begun{1};
-    std::atomic<bool> gone_on{false};
-    std::atomic<bool> was_waited_for{false};
-};
-
-TEST_F(Executors, S201_replacing_the_default_executor_waits_for_nobody) {
-    Unhurried call;
-    const auto running = loop->run_in_executor(nullptr, std::ref(call));
-    call.begun.wait();
-    loop->set_default_executor(std::make_shared<ThreadPoolExecutor>(1));
-    call.gone_on = true;
-    EXPECT_EQ(loop->run_until_complete(loop->run_in_executor(nullptr, [] { return 5; })), 5);
-    loop->run_until_complete(running);
-    EXPECT_FALSE(call.was_waited_for);
-}
-
-TEST_F(Executors, S201_one_that_is_replaced_belongs_to_those_who_have_it) {
-    const auto pool = std::make_shared<ThreadPoolExecutor>(1);
-    loop->set_default_executor(pool);
-    loop->set_default_executor(std::make_shared<ThreadPoolExecutor>(1));
-    EXPECT_EQ(pool->submit([] { return 6; }).result(), 6);
-}
-
-// One of the user's own, whose shutdown throws.
-template <class Error>
-class Stubborn final : public asyncio::Executor {
-public:
-    void shutdown(bool, bool) override { throw Error("no"); }
-
-protected:
-    void execute(asyncio::Job job) override { std::move(job).run(); }
-};
-
-TEST_F(Executors, S203_what_the_shutdown_of_an_executor_throws_comes_out_of_the_await) {
-    loop->set_default_executor(std::make_shared<Stubborn<std::runtime_error>>());
-    EXPECT_THROW(loop->run_until_complete(loop->shutdown_default_executor()), std::runtime_error);
-    loop->set_default_executor(std::make_shared<Stubborn<asyncio::TimeoutError>>());
-    EXPECT_THROW(loop->run_until_complete(loop->shutdown_default_executor()),
-                 asyncio::TimeoutError);
-    EXPECT_THROW(loop->run_until_complete(loop->shutdown_default_executor(1h)),
-                 asyncio::TimeoutError)
-        << "and it is not taken for the end of the time";
-    EXPECT_EQ(captured.take(),
-              std::vector<std::string>{"exception in the shutdown of a default executor: "
-                                       "runtime_error: no"})
-        << "when the first was replaced";
-    loop->close();
-    EXPECT_EQ(captured.take(),
-              std::vector<std::string>{"exception in the shutdown of a default executor: "
-                                       "TimeoutError: no"});
-}
-
-TEST_F(Executors, S203_without_a_thread_to_wait_in_it_warns_and_leaves_the_threads_alone) {
-    Held held;
-    const auto running = loop->run_in_executor(nullptr, std::ref(held));
-    held.begun.wait();
-    {
-        const NoThreads none;
-        loop->run_until_complete(loop->shutdown_default_executor());
-    }
-    const auto lines = captured.take();
-    ASSERT_EQ(lines.size(), 1U);
-    EXPECT_TRUE(lines[0].starts_with("the default executor's threads are not waited for: cannot "
-                                     "start a thread: "))
-        << lines[0];
-    held.released.count_down();
-    loop->run_until_complete(running);
 }
 
 TEST(ExecutorsOfRun, S207_run_waits_for_the_calls_of_the_default_executor) {
