@@ -4,6 +4,7 @@
 #include <asyncio/process_pool.hpp>
 
 #include "exec/epoll_set.hpp"
+#include "exec/fork_count.hpp"
 #include "exec/process_server.hpp"
 #include "exec/process_worker.hpp"
 #include "exec/shared_buffer.hpp"

@@ -22,7 +22,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstring>
 #include <deque>
 #include <mutex>
@@ -285,7 +284,6 @@ struct Client {
     std::mutex mutex;
     UniqueFd control;
     pid_t pid = 0;
-    std::atomic<std::uint32_t> forks = 0;
 };
 
 Client& client() {
@@ -298,7 +296,6 @@ void forget_server() noexcept {
     new (&client().mutex) std::mutex;
     client().control = UniqueFd();
     client().pid = 0;
-    ++client().forks;
 }
 
 std::pair<UniqueFd, UniqueFd> packets() {
@@ -383,8 +380,6 @@ UniqueFd connect_to_server() {
     }
     return std::move(ours);
 }
-
-std::uint32_t fork_count() noexcept { return client().forks.load(std::memory_order_relaxed); }
 
 }  // namespace detail
 

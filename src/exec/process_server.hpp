@@ -38,10 +38,6 @@ struct ServerEvent {
 /// Raises: RuntimeError if the program has more than one thread; std::system_error.
 UniqueFd connect_to_server();
 
-/// How many forks lie between the program and this process, at least: what was made when there were
-/// fewer belongs to another process.
-std::uint32_t fork_count() noexcept;
-
 /// Sends a request with up to four descriptors. False, and errno, if the server has gone.
 bool send_request(int connection, const ServerRequest& request, const int* fds = nullptr,
                   std::size_t fd_count = 0) noexcept;

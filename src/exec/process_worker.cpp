@@ -1,8 +1,8 @@
 // The loop of a pool's process: a message with calls comes, one with their results goes.
 #include "exec/process_worker.hpp"
 
+#include "exec/fork_count.hpp"
 #include "exec/process_copy.hpp"
-#include "exec/process_server.hpp"
 #include "exec/shared_buffer.hpp"
 #include "exec/throw_trace.hpp"
 #include "io/close_descriptors.hpp"

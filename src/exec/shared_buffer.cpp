@@ -27,7 +27,7 @@ SharedBuffer::SharedBuffer()
 SharedBuffer::SharedBuffer(UniqueFd fd) : fd_(std::move(fd)) { map(initial_size); }
 
 SharedBuffer::~SharedBuffer() {
-    if (data_ != nullptr && ::getpid() == owner_) {
+    if (data_ != nullptr && forks_ == fork_count()) {
         ::munmap(data_, capacity_);
     }
 }

@@ -3,9 +3,8 @@
 
 #include <asyncio/serialize.hpp>
 
+#include "exec/fork_count.hpp"
 #include "io/unique_fd.hpp"
-
-#include <unistd.h>
 
 #include <span>
 
@@ -54,7 +53,7 @@ private:
     void enlarge(std::size_t size);
 
     UniqueFd fd_;
-    const pid_t owner_ = ::getpid();
+    const std::uint32_t forks_ = fork_count();
     char* data_ = nullptr;
     std::size_t capacity_ = 0;
 };

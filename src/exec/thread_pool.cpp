@@ -5,9 +5,8 @@
 #include <asyncio/log.hpp>
 
 #include "base/processors.hpp"
+#include "exec/fork_count.hpp"
 #include "io/thread.hpp"
-
-#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -22,15 +21,6 @@ const char broken_message[] = "the thread pool is broken: a thread's initializer
 
 // Whose thread this is.
 thread_local const ThreadPool* own_pool = nullptr;
-
-// How often this process, and those that it was forked from, were forked.
-constinit std::atomic<std::uint32_t> forks{0};
-
-std::uint32_t count_forks() {
-    [[maybe_unused]] static const int registered =
-        ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
-    return forks.load(std::memory_order_relaxed);
-}
 
 std::exception_ptr broken_error() {
     return std::make_exception_ptr(BrokenThreadPool(broken_message));
@@ -52,11 +42,9 @@ std::size_t checked_workers(std::optional<std::size_t> threads_max) {
 
 ThreadPool::ThreadPool(std::size_t threads_max, std::string name, std::function<void()> initializer)
     : threads_max_(threads_max), name_(std::move(name)), initializer_(std::move(initializer)),
-      forks_(count_forks()) {}
+      forks_(fork_count()) {}
 
-bool ThreadPool::is_forked() const noexcept {
-    return forks_ != forks.load(std::memory_order_relaxed);
-}
+bool ThreadPool::is_forked() const noexcept { return forks_ != fork_count(); }
 
 // ---- any thread
 
