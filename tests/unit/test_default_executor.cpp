@@ -1,8 +1,8 @@
 // A loop's default executor: how it is replaced, and how it ends when that is not so easy.
+#include "gate.hpp"
 #include "loop_fixture.hpp"
 #include "no_threads.hpp"
 
-#include <latch>
 #include <memory>
 #include <stdexcept>
 
@@ -13,25 +13,15 @@ using asyncio::ThreadPoolExecutor;
 
 class DefaultExecutor : public LoopFixture {};
 
-// A call that runs until the test lets it go.
-struct Held {
-    void operator()() {
-        begun.count_down();
-        released.wait();
-    }
-    std::latch begun{1};
-    std::latch released{1};
-};
-
 // Else it would wait for ever here.
 TEST_F(DefaultExecutor, S201_replacing_the_default_executor_waits_for_nobody) {
-    Held held;
-    const auto running = loop->run_in_executor(nullptr, std::ref(held));
-    held.begun.wait();
+    Gate gate;
+    const auto running = loop->run_in_executor(nullptr, std::ref(gate));
+    gate.wait_until_entered();
     loop->set_default_executor(std::make_shared<ThreadPoolExecutor>(1));
     EXPECT_EQ(loop->run_until_complete(loop->run_in_executor(nullptr, [] { return 5; })), 5);
     EXPECT_FALSE(running.done());
-    held.released.count_down();
+    gate.open();
     loop->run_until_complete(running);
 }
 
@@ -72,9 +62,9 @@ TEST_F(DefaultExecutor, S203_what_the_shutdown_of_an_executor_throws_comes_out_o
 }
 
 TEST_F(DefaultExecutor, S203_without_a_thread_to_wait_in_it_warns_and_leaves_the_threads_alone) {
-    Held held;
-    const auto running = loop->run_in_executor(nullptr, std::ref(held));
-    held.begun.wait();
+    Gate gate;
+    const auto running = loop->run_in_executor(nullptr, std::ref(gate));
+    gate.wait_until_entered();
     {
         const NoThreads none;
         loop->run_until_complete(loop->shutdown_default_executor());
@@ -84,7 +74,7 @@ TEST_F(DefaultExecutor, S203_without_a_thread_to_wait_in_it_warns_and_leaves_the
     EXPECT_TRUE(lines[0].starts_with("the default executor's threads are not waited for: cannot "
                                      "start a thread: "))
         << lines[0];
-    held.released.count_down();
+    gate.open();
     loop->run_until_complete(running);
 }
 

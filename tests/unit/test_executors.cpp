@@ -1,5 +1,6 @@
 // Calls in other threads as a loop sees them: run_in_executor, to_thread, wrap_future, and
 // run_coroutine_threadsafe.
+#include "gate.hpp"
 #include "loop_fixture.hpp"
 
 #include <atomic>
@@ -25,16 +26,6 @@ protected:
             loop->run_once();
         }
     }
-};
-
-// A call that runs until the test lets it go.
-struct Held {
-    void operator()() {
-        begun.count_down();
-        released.wait();
-    }
-    std::latch begun{1};
-    std::latch released{1};
 };
 
 TEST_F(Executors, S201_a_default_pool_is_made_and_the_result_arrives_in_the_loops_thread) {
@@ -95,13 +86,13 @@ TEST_F(Executors, S201_an_executor_of_the_users_own_can_be_given) {
 }
 
 TEST_F(Executors, S201_virtual_time_does_not_jump_while_a_call_is_pending) {
-    Held held;
-    const auto future = loop->run_in_executor(nullptr, std::ref(held));
+    Gate gate;
+    const auto future = loop->run_in_executor(nullptr, std::ref(gate));
     bool late = false;
     loop->call_later(1h, [&late] { late = true; });
-    std::thread releaser([&held] {
-        held.begun.wait();
-        held.released.count_down();
+    std::thread releaser([&gate] {
+        gate.wait_until_entered();
+        gate.open();
     });
     loop->run_until_complete(future);
     releaser.join();
@@ -112,10 +103,10 @@ TEST_F(Executors, S201_virtual_time_does_not_jump_while_a_call_is_pending) {
 }
 
 TEST_F(Executors, S202_cancelling_drops_queued_work) {
-    Held held;
+    Gate gate;
     ThreadPoolExecutor pool(1);
-    const auto running = loop->run_in_executor(&pool, std::ref(held));
-    held.begun.wait();
+    const auto running = loop->run_in_executor(&pool, std::ref(gate));
+    gate.wait_until_entered();
     bool ran = false;
     const auto owned = std::make_shared<int>(0);
     const auto task = loop->create_task(
@@ -129,26 +120,26 @@ TEST_F(Executors, S202_cancelling_drops_queued_work) {
     iterate(2);
     EXPECT_TRUE(task.cancelled());
     EXPECT_EQ(owned.use_count(), 1) << "the queue has let go of the call";
-    held.released.count_down();
+    gate.open();
     loop->run_until_complete(running);
     pool.shutdown();
     EXPECT_FALSE(ran);
 }
 
 TEST_F(Executors, S202_a_running_call_goes_on_without_the_one_who_awaited_it) {
-    Held held;
+    Gate gate;
     ThreadPoolExecutor pool(1);
     std::atomic<bool> ended{false};
     const auto future = loop->run_in_executor(&pool, [&] {
-        held();
+        gate();
         ended = true;
         throw std::runtime_error("nobody wants to know");
     });
-    held.begun.wait();
+    gate.wait_until_entered();
     EXPECT_TRUE(future.cancel());
     EXPECT_TRUE(future.cancelled());
     EXPECT_FALSE(ended);
-    held.released.count_down();
+    gate.open();
     pool.shutdown();
     EXPECT_TRUE(ended);
     iterate();
@@ -156,19 +147,19 @@ TEST_F(Executors, S202_a_running_call_goes_on_without_the_one_who_awaited_it) {
 }
 
 TEST_F(Executors, S202_the_outcome_of_a_call_that_ends_after_the_loop_has_gone_is_dropped) {
-    Held held;
+    Gate gate;
     ThreadPoolExecutor pool(1);
     auto owned = std::make_shared<int>(5);
     const std::weak_ptr<int> seen = owned;
     {
-        const auto pending = loop->run_in_executor(&pool, [&held, kept = std::move(owned)] {
-            held();
+        const auto pending = loop->run_in_executor(&pool, [&gate, kept = std::move(owned)] {
+            gate();
             return kept;
         });
-        held.begun.wait();
+        gate.wait_until_entered();
     }
     loop.reset();
-    held.released.count_down();
+    gate.open();
     pool.shutdown();
     EXPECT_TRUE(seen.expired());
 }
@@ -185,14 +176,14 @@ TEST_F(Executors, S202_an_error_that_nobody_awaits_is_reported) {
 }
 
 TEST_F(Executors, S203_shutdown_joins_without_blocking_the_loop) {
-    Held held;
-    auto running = loop->run_in_executor(nullptr, std::ref(held));
-    held.begun.wait();
+    Gate gate;
+    auto running = loop->run_in_executor(nullptr, std::ref(gate));
+    gate.wait_until_entered();
     bool turned = false;
     const auto shutdown = loop->create_task(loop->shutdown_default_executor());
     loop->call_soon([&] {
         turned = true;
-        held.released.count_down();
+        gate.open();
     });
     loop->run_until_complete(shutdown);
     EXPECT_TRUE(turned);
@@ -206,18 +197,18 @@ TEST_F(Executors, S203_a_default_executor_that_was_never_used_shuts_down_at_once
 }
 
 TEST_F(Executors, S203_after_the_timeout_it_warns_and_leaves_the_threads_alone) {
-    const auto held = std::make_shared<Held>();
+    const auto gate = std::make_shared<Gate>();
     const auto pool = std::make_shared<ThreadPoolExecutor>(1);
     loop->set_default_executor(pool);
-    const auto running = loop->run_in_executor(nullptr, [held] { (*held)(); });
-    held->begun.wait();
+    const auto running = loop->run_in_executor(nullptr, [gate] { (*gate)(); });
+    gate->wait_until_entered();
     loop->run_until_complete(loop->shutdown_default_executor(0s));
     EXPECT_EQ(captured.take(), std::vector<std::string>{
                                    "the default executor did not finish joining its threads within "
                                    "0 seconds"});
     EXPECT_FALSE(running.done());
     loop.reset();  // does not wait either
-    held->released.count_down();
+    gate->open();
     pool->shutdown();
 }
 
@@ -227,15 +218,15 @@ TEST_F(Executors, S203_set_default_executor_refuses_null) {
 
 TEST(ExecutorsOfRun, S207_run_waits_for_the_calls_of_the_default_executor) {
     std::atomic<bool> ended{false};
-    Held held;
+    Gate gate;
     asyncio::run([&]() -> Coro<void> {
         const auto future = asyncio::run_in_executor(nullptr, [&] {
-            held();
+            gate();
             ended = true;
         });
-        held.begun.wait();
+        gate.wait_until_entered();
         future.cancel();
-        held.released.count_down();
+        gate.open();
         co_return;
     });
     EXPECT_TRUE(ended);
@@ -272,10 +263,10 @@ TEST_F(Executors, S204_to_thread_copies_the_context) {
 }
 
 TEST_F(Executors, wrap_future_cancels_the_thread_future_and_the_other_way_round) {
-    Held held;
+    Gate gate;
     ThreadPoolExecutor pool(1);
-    const ThreadFuture<void> running = pool.submit(std::ref(held));
-    held.begun.wait();
+    const ThreadFuture<void> running = pool.submit(std::ref(gate));
+    gate.wait_until_entered();
     const ThreadFuture<int> first = pool.submit([] { return 1; });
     const ThreadFuture<int> second = pool.submit([] { return 2; });
     loop->run_until_complete([](ThreadFuture<int> a, ThreadFuture<int> b) -> Coro<void> {
@@ -285,7 +276,7 @@ TEST_F(Executors, wrap_future_cancels_the_thread_future_and_the_other_way_round)
         b.cancel();
         EXPECT_THROW(co_await wrapped, asyncio::CancelledError);
     }(first, second));
-    held.released.count_down();
+    gate.open();
 }
 
 // ---- run_coroutine_threadsafe

@@ -1,4 +1,5 @@
 // ThreadFuture and ThreadPoolExecutor: what they promise without any loop.
+#include "gate.hpp"
 #include "loop_fixture.hpp"
 #include "thread_states.hpp"
 
@@ -6,7 +7,6 @@
 #include <signal.h>
 
 #include <atomic>
-#include <latch>
 #include <memory>
 #include <stdexcept>
 #include <thread>
@@ -27,21 +27,6 @@ public:
 
 protected:
     void execute(asyncio::Job job) override { jobs.push_back(std::move(job)); }
-};
-
-// Blocks a pool's only thread until the test lets it go.
-class Gate {
-public:
-    void operator()() {
-        entered_.count_down();
-        opened_.wait();
-    }
-    void wait_until_entered() { entered_.wait(); }
-    void open() { opened_.count_down(); }
-
-private:
-    std::latch entered_{1};
-    std::latch opened_{1};
 };
 
 std::string kernel_name() {

@@ -1,6 +1,7 @@
 // How a ThreadPoolExecutor ends, and what it does where there are no threads.
 #include <asyncio/executors.hpp>
 
+#include "gate.hpp"
 #include "no_threads.hpp"
 #include "sanitizers.hpp"
 #include "thread_states.hpp"
@@ -17,21 +18,6 @@ namespace {
 
 using asyncio::ThreadFuture;
 using asyncio::ThreadPoolExecutor;
-
-// Blocks a pool's only thread until the test lets it go.
-class Gate {
-public:
-    void operator()() {
-        entered_.count_down();
-        opened_.wait();
-    }
-    void wait_until_entered() { entered_.wait(); }
-    void open() { opened_.count_down(); }
-
-private:
-    std::latch entered_{1};
-    std::latch opened_{1};
-};
 
 // A call that shuts its own pool down, and ends when the thread that made this waits.
 class LongGoodbye {
