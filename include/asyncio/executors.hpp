@@ -96,8 +96,8 @@ class ThreadPool;
 /// threads that still run end by themselves. In a thread of the pool neither waits. In a loop's
 /// thread both block the loop.
 ///
-/// A forked child has none of the threads: there `submit` raises RuntimeError, `shutdown` and the
-/// destructor do nothing.
+/// A forked child has none of the threads: if there were some, `submit` raises RuntimeError there,
+/// `shutdown` and the destructor do nothing.
 ///
 /// Raises: ValueError if there may be no worker. Cost: an idle pool uses no processor time.
 /// Source: concurrent.futures.ThreadPoolExecutor.

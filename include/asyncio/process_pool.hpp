@@ -206,8 +206,9 @@ public:
     ~ProcessPoolExecutor();
 
     /// Has the function called. What is added to the future as a callback runs in whichever thread
-    /// takes what the processes send: one of the pool's own, or that of a loop that waits for a
-    /// call of the pool. Raises: RuntimeError after `shutdown`, BrokenProcessPool.
+    /// ends the call: one of the pool's own, that of a loop that waits for a call of the pool, or
+    /// one that uses the pool at that moment. Raises: RuntimeError after `shutdown`,
+    /// BrokenProcessPool.
     template <auto f, bool kills, class... Args>
     ThreadFuture<typename Function<f>::Result> submit(Function<f, kills>, Args&&... args) {
         static_assert(!kills, ASYNCIO_NOBODY_WAITS("submit"));

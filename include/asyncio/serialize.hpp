@@ -300,7 +300,7 @@ void read_sequence(Reader& reader, T& value) {
         const std::size_t count = read_count(reader);
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t before = reader.remaining();
-            if constexpr (GrowsAtEnd<T>) {
+            if constexpr (GrowsAtEnd<T> && std::is_same_v<V, typename Element<V>::type>) {
                 // Where it stays: large ones within each other would use up the stack.
                 value.emplace_back();
                 reader(value.back());

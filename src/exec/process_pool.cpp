@@ -65,7 +65,7 @@ struct ProcessPool::LoopWatch final : CompositeNode {
         }
     }
     void detach() noexcept override {
-        {
+        if (!pool->is_forked()) {
             const std::lock_guard lock(pool->mutex_);
             std::erase(pool->loops_, &loop);
         }
@@ -313,6 +313,7 @@ void ProcessPool::take_reply(Worker& worker, Lock& lock, Calls& ended) noexcept 
     if (!failure.empty()) {
         break_down("the initializer of " + process_name(worker.pid) + " has failed: " + failure,
                    SIGKILL, ended);
+        retire(worker);  // if the pool was broken before, nobody has ended it
     } else if (!fault.empty()) {
         note_fault(worker, std::move(fault));
     } else if (worker.fault.empty()) {

@@ -41,10 +41,11 @@ std::size_t checked_workers(std::optional<std::size_t> threads_max) {
 }  // namespace
 
 ThreadPool::ThreadPool(std::size_t threads_max, std::string name, std::function<void()> initializer)
-    : threads_max_(threads_max), name_(std::move(name)), initializer_(std::move(initializer)),
-      forks_(fork_count()) {}
+    : threads_max_(threads_max), name_(std::move(name)), initializer_(std::move(initializer)) {}
 
-bool ThreadPool::is_forked() const noexcept { return forks_ != fork_count(); }
+bool ThreadPool::is_forked() const noexcept {
+    return has_threads_.load(std::memory_order_acquire) && forks_ != fork_count();
+}
 
 // ---- any thread
 
@@ -84,6 +85,10 @@ void ThreadPool::add(Job job) {
 
 void ThreadPool::start_one() {
     threads_.emplace_back();  // first, because one that has begun must have a place
+    if (!has_threads_.load(std::memory_order_relaxed)) {
+        forks_ = fork_count();
+        has_threads_.store(true, std::memory_order_release);
+    }
     try {
         threads_.back() = start_thread(thread_name(name_, started_),
                                        [self = shared_from_this()] { self->run_thread(); });

@@ -23,7 +23,8 @@ namespace detail {
 ///  3. At most one thread spins: it sees that `queued_` changes, and needs no wake-up.
 ///  4. Every thread is in `threads_`, or has been taken out to be joined, by another one than those
 ///     of the pool, or to be left alone. `joining_` counts those that are being joined.
-///  5. In a forked child nothing but constants is touched: whoever had the mutex is not there.
+///  5. In a forked child of where the first thread was made, nothing but constants is touched:
+///     whoever had the mutex is not there. `forks_` is constant once `has_threads_` is set.
 ///
 /// Thread safety: any thread.
 class ThreadPool final : public JobQueue, public std::enable_shared_from_this<ThreadPool> {
@@ -35,7 +36,7 @@ public:
     void add(Job job);
     void withdraw(ThreadFutureState& job) noexcept override;
 
-    /// Whether this process is a fork of that which made the pool.
+    /// Whether the threads are those of a process that this one was forked from.
     bool is_forked() const noexcept;
 
     // Requires, for all that follow: not forked.
@@ -64,7 +65,8 @@ private:
     const std::size_t threads_max_;
     const std::string name_;
     const std::function<void()> initializer_;
-    const std::uint32_t forks_;  // of the program, when this was made
+    std::uint32_t forks_ = 0;               // of the program, when the first thread was made
+    std::atomic<bool> has_threads_{false};  // or has tried to
 
     std::mutex mutex_;
     // Guarded by mutex_; a thread that spins reads `queued_` without.

@@ -15,6 +15,8 @@
 #include <csignal>
 #include <cstdio>
 #include <latch>
+#include <list>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -247,6 +249,23 @@ TEST(ProcessFaults, idle_processes_that_ignore_terminate_workers_end_all_the_sam
     EXPECT_TRUE(process.has_ended(patience_ms));
 }
 
+void fail_when_told() {
+    ignore_sigterm();
+    compute_until_told();
+    throw std::runtime_error("too late");
+}
+
+TEST(ProcessFaults, an_initializer_that_fails_after_terminate_workers_keeps_nobody_waiting) {
+    (void)page();
+    ProcessPoolExecutor pool({.max_workers = 1, .initializer = {function<&fail_when_told>}});
+    const auto call = pool.submit(function<&add>, 1, 2);
+    await([] { return page().running != 0; });
+    pool.terminate_workers();
+    page().may_end = true;
+    EXPECT_TRUE(outcome_of(call).starts_with("BrokenProcessPool: "));
+    pool.shutdown();
+}
+
 // Each in a thread of its own, at the same time.
 TEST(ProcessFaults, two_callbacks_may_shut_the_pool_down) {
     (void)page();
@@ -326,6 +345,31 @@ TEST(ProcessFaults, an_exception_that_was_registered_too_late_still_tells_its_ty
     const std::string text = outcome_of(pool.submit(function<&throw_late_error>));
     EXPECT_TRUE(text.starts_with("RemoteError: ")) << text;
     EXPECT_NE(text.find("LateError: the disk is full"), std::string::npos) << text;
+}
+
+// ---- threads in processes
+
+asyncio::ThreadPoolExecutor& threads() {
+    static asyncio::ThreadPoolExecutor pool(1);
+    return pool;
+}
+int add_in_a_thread(int a, int b) { return threads().submit(add, a, b).result(); }
+
+TEST(ProcessFaults, a_pool_of_threads_that_has_had_none_serves_the_process) {
+    (void)threads();
+    ProcessPoolExecutor pool(1);
+    EXPECT_EQ(pool.submit(function<&add_in_a_thread>, 1, 2).result(), 3);
+}
+
+// ---- containers of constants
+
+using Entries = std::list<std::map<std::string, int>::value_type>;
+Entries same_entries(const Entries& entries) { return entries; }
+
+TEST(ProcessFaults, entries_of_maps_can_be_elements_of_lists) {
+    ProcessPoolExecutor pool(1);
+    const Entries entries{{"a", 1}, {"b", 2}};
+    EXPECT_EQ(pool.submit(function<&same_entries>, entries).result(), entries);
 }
 
 // ---- large values within each other
