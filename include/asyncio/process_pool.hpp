@@ -40,7 +40,6 @@ public:
 
     virtual ThreadFutureState& state() noexcept = 0;
     virtual void write_arguments(Writer& writer) = 0;
-    virtual void drop_arguments() noexcept = 0;
     virtual void read_result(Reader& reader) = 0;
 
     const RemoteFunction& function() const noexcept { return function_; }
@@ -74,7 +73,6 @@ public:
         writer(*arguments_);
         arguments_.reset();
     }
-    void drop_arguments() noexcept override { arguments_.reset(); }
     void read_result(Reader& reader) override {
         if constexpr (!std::is_void_v<typename Function<f>::Result>) {
             auto value = typename Function<f>::Result();
@@ -85,7 +83,7 @@ public:
     }
 
 private:
-    void drop_call() noexcept override { drop_arguments(); }
+    void drop_call() noexcept override { arguments_.reset(); }
 
     std::optional<typename Remote<f>::Kept> arguments_;
 };

@@ -242,10 +242,8 @@ void ProcessPool::finish(Lock& lock, Calls& ended) noexcept {
     lock.unlock();
     ++finishing_here;
     while (!ended.empty()) {
-        RemoteCall& call = ended.pop_front();
-        ThreadFutureState& state = call.state();
+        ThreadFutureState& state = ended.pop_front().state();
         if (!state.done()) {  // it was not cancelled
-            call.drop_arguments();
             state.finish();
         }
         state.release();
@@ -383,10 +381,10 @@ void ProcessPool::take_exit(const WorkerPtr& worker, Calls& ended) noexcept {
     // It would not help to try again at once.
     starved_ = worker->exit->kind == ServerEvent::Kind::failed;
     const bool others_may_help = starved_ && broken_.empty() && !workers_.empty();
-    if (others_may_help && !worker->running.empty()) {
-        stranded_.push_back(worker);
-    }
     if (others_may_help) {
+        if (!worker->running.empty()) {
+            stranded_.push_back(worker);
+        }
         return;
     }
     const std::string reason = describe_end(*worker);

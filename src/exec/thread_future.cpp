@@ -54,6 +54,8 @@ bool ThreadFutureState::begin() noexcept {
 }
 
 void ThreadFutureState::finish() noexcept {
+    // What the call owns is gone before anybody learns that it has ended.
+    drop_call();
     queue_ = nullptr;
     std::unique_lock lock(mutex_);
     status_.store(Status::finished, std::memory_order_release);
@@ -63,15 +65,12 @@ void ThreadFutureState::finish() noexcept {
 void ThreadFutureState::run() noexcept {
     if (begin()) {
         call();
-        // What the call owns is gone before anybody learns that it has ended.
-        drop_call();
         finish();
     }
 }
 
 void ThreadFutureState::fail(std::exception_ptr error) noexcept {
     if (begin()) {
-        drop_call();
         receiver().error = std::move(error);
         finish();
     }

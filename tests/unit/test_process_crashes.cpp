@@ -219,7 +219,6 @@ public:
         : RemoteCall(function, pool, {}) {}
     asyncio::detail::ThreadFutureState& state() noexcept override { return *this; }
     void write_arguments(asyncio::Writer&) override {}
-    void drop_arguments() noexcept override {}
     void read_result(asyncio::Reader&) override {}
 };
 
